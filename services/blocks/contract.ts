@@ -1,0 +1,85 @@
+import type { CID } from 'multiformats/cid'
+import type { Abortable, BlockSink, BlockSource, ManifestEntry } from '../core/block-source.ts'
+
+/** A DAG that the store holds whole, with the figures of its distinct blocks. */
+export interface StoredRoot {
+  /** Version 1. */
+  cid: CID
+  blocks: number
+  /** Bytes of the distinct blocks, without CIDs. */
+  bytes: number
+}
+
+/** What the disk under the store can take. */
+export interface StoreSpace {
+  capacityBytes: number
+  freeBytes: number
+  /** Bytes of live records in segments. */
+  storedBytes: number
+  blocks: number
+  /** Why new writes are refused (disk full, read-only, I/O error); undefined while they are taken. */
+  refusal: string | undefined
+}
+
+export interface RootCheck {
+  blocks: number
+  bytes: number
+  /** Blocks whose index entry is gone or whose bytes on disk do not match their CID; these are quarantined. */
+  bad: CID[]
+}
+
+/** The store as other processes open it: read only, beside the process that writes. */
+export interface BlockReader extends BlockSource, AsyncDisposable {
+  has(cid: CID): boolean
+  /** Bytes of the block without reading it; undefined when the store does not have it. */
+  sizeOf(cid: CID): number | undefined
+  /**
+   * The block, hashed against its CID.
+   * @throws CORRUPT_BLOCK when what the disk gave back does not match; the writer quarantines such a block, so that
+   *   it is missing afterwards and can be fetched again
+   */
+  get(cid: CID, options?: Abortable): Promise<Uint8Array | undefined>
+  root(cid: CID): StoredRoot | undefined
+  /** Roots in the order of their CID bytes, those after `after`. */
+  roots(after?: CID): Iterable<StoredRoot>
+  /** Entries [from, to) of a root's manifest; nothing when the root is not held. */
+  manifest(root: CID, from?: number, to?: number): Iterable<ManifestEntry>
+  /**
+   * The blocks as CAR sections (varint length, CID, bytes), in the order asked for, joined to chunks of about
+   * `chunkBytes`; each block is verified before it leaves.
+   * @throws BLOCK_MISSING, CORRUPT_BLOCK
+   */
+  sections(cids: Iterable<CID>, options?: Abortable & { chunkBytes?: number }): AsyncIterable<Uint8Array>
+  space(): StoreSpace
+}
+
+/** The store as its one writing process has it. */
+export interface BlockStore extends BlockReader {
+  /** @throws STORAGE_FULL, STORAGE_FAILED while writes are refused */
+  openBatch(): BlockBatch
+  /** Counts the root's blocks down and forgets its manifest. Harmless when the root is not held. Answers whether it was. */
+  releaseRoot(root: CID): Promise<boolean>
+  /** Re-reads and hashes every block of the root from disk. `undefined` when the root is not held. */
+  verifyRoot(root: CID, options?: Abortable & { onProgress?: (bytes: number) => void }): Promise<RootCheck | undefined>
+  /**
+   * Gives back the space of blocks that no root counts, no open batch has touched, and that were written or last
+   * touched more than `graceMs` ago. Reads go on meanwhile.
+   */
+  collect(options: Abortable & { graceMs: number }): Promise<{ blocks: number; bytes: number }>
+}
+
+/**
+ * A group of writes: one upload, one replication. While a batch is open nothing it put, or asked for by `has`, is
+ * collected. Disposing it without `commitRoot` leaves its blocks uncounted: they stay for the grace time, so that an
+ * interrupted copy resumes, and then go.
+ */
+export interface BlockBatch extends BlockSink, AsyncDisposable {
+  /** Writes what is buffered and waits until every block put so far is on disk (fdatasync) and in the index. */
+  flush(): Promise<void>
+  /**
+   * Flushes, then records the manifest and counts its blocks, durably, all or nothing (also across `kill -9`).
+   * Repeating it for a root that is held is harmless.
+   * @throws BLOCK_MISSING when an entry's block is not stored
+   */
+  commitRoot(root: CID, entries: Iterable<ManifestEntry> | AsyncIterable<ManifestEntry>): Promise<StoredRoot>
+}
