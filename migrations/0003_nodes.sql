@@ -1,0 +1,104 @@
+-- Up Migration
+
+create table node (
+  id           integer generated always as identity primary key,
+  name         text not null unique,
+  public_key   bytea not null unique,
+  labels       jsonb not null,
+  state        text not null default 'active' check (state in ('active', 'draining', 'drained')),
+  -- As the detector last judged it; `down` has made its replicas lost.
+  liveness     text not null default 'up' check (liveness in ('up', 'suspect', 'down')),
+  -- Grows with each registration: reports of an older session are void.
+  epoch        integer not null default 1,
+  session_hash bytea not null unique,
+  transfer     text not null,
+  gateway      text not null,
+  peer_id      text,
+  addresses    text[] not null default '{}',
+  -- The whole inventory of this epoch was read at that time; null: wanted.
+  inventory_at timestamptz,
+  joined_at    timestamptz not null default now()
+);
+
+create table node_beat (
+  node_id        integer primary key references node on delete cascade,
+  at             timestamptz not null default now(),
+  capacity_bytes bigint not null,
+  free_bytes     bigint not null,
+  stored_bytes   bigint not null,
+  blocks         bigint not null,
+  roots          bigint not null,
+  refusal        text
+) with (fillfactor = 50);
+
+create table join_token (
+  hash        bytea primary key,
+  name        text not null,
+  created_at  timestamptz not null default now(),
+  expires_at  timestamptz,
+  revoked_at  timestamptz
+);
+
+-- A registration signs one of these; each is good once, for a minute.
+create table join_challenge (
+  challenge   text primary key,
+  created_at  timestamptz not null default now()
+);
+
+-- Control-plane processes: nodes take uploads from whoever proves one of these keys.
+create table controller (
+  public_key  bytea primary key,
+  seen_at     timestamptz not null default now()
+);
+
+create sequence lease_seq;
+
+-- One node's copy of a root: the decision that it shall have one, and what was seen of it. See services/core/replica.ts.
+create table replica (
+  content_id  bigint not null references content on delete cascade,
+  node_id     integer not null references node on delete cascade,
+  state       text not null default 'allocated'
+              check (state in ('allocated', 'stored', 'verified', 'failed', 'lost', 'releasing')),
+  prio        smallint not null default 2,
+  due_at      timestamptz not null default now(),
+  -- Whoever works on it now; a report with another lease is void.
+  lease       bigint,
+  lease_until timestamptz,
+  attempts    integer not null default 0,
+  -- A verified copy that shall be read back again: a new pin wants fresh evidence.
+  recheck     boolean not null default false,
+  done_bytes  bigint not null default 0,
+  done_blocks bigint not null default 0,
+  phase       text,
+  verified_at timestamptz,
+  error_code  text,
+  error       text,
+  changed_at  timestamptz not null default now(),
+  primary key (content_id, node_id)
+);
+create index replica_due on replica (node_id, prio, due_at)
+  where state in ('allocated', 'stored', 'releasing') or recheck;
+create index replica_node on replica (node_id, content_id);
+create index replica_lease on replica (lease_until) where lease_until is not null;
+
+-- Roots whose placement or status is to be looked at; one row per root, however many events asked for it.
+-- A pass deletes the row only when `seq` is what it read, so that an event in between is not lost.
+create table reconcile_queue (
+  content_id  bigint primary key references content on delete cascade,
+  prio        smallint not null default 2,
+  due_at      timestamptz not null default now(),
+  seq         bigint not null default 1
+);
+create index reconcile_due on reconcile_queue (prio, due_at);
+
+-- Singletons: whoever holds the row renews it; the epoch goes into what it writes.
+create table leader (
+  role        text primary key,
+  holder      text not null,
+  epoch       bigint not null default 1,
+  until       timestamptz not null
+);
+
+alter table replica set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+alter table reconcile_queue set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+alter table tenant_usage set (autovacuum_vacuum_scale_factor = 0.02);

@@ -1,0 +1,52 @@
+import { z } from 'zod'
+import { parseDurationMs } from './units.ts'
+
+/** Labels that a node always has. Operators may add others (`tier`, `country`, …) and name them in rules. */
+export const WELL_KNOWN_LABELS = ['region', 'zone', 'provider'] as const
+
+const label = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,31}$/, 'a label is lower-case letters, digits and dashes')
+  .describe('A label of nodes, such as region, zone, provider, tier, country')
+const labelValues = z.array(z.string().min(1).max(64)).min(1).max(64)
+const copies = z.number().int().min(1).max(32)
+
+export const PolicyRule = z.union([
+  z.strictObject({ spread: label, max: copies }).describe('At most `max` copies where this label has the same value'),
+  z
+    .strictObject({ spread: label, distinct: copies })
+    .describe('Copies must lie in at least `distinct` values of this label'),
+  z.strictObject({ require: label, in: labelValues, copies }).describe('At least `copies` copies on such nodes'),
+  z.strictObject({ forbid: label, in: labelValues }).describe('No copy on such nodes'),
+  z
+    .strictObject({ prefer: label, in: labelValues, weight: z.number().min(0.01).max(100) })
+    .describe('Such nodes are this many times as likely'),
+])
+export type PolicyRule = z.infer<typeof PolicyRule>
+
+const duration = z.string().refine((text) => parseDurationMs(text) !== undefined, 'a duration such as 10m, 24h or 30d')
+
+/** What a pin's owner wants of its copies, as the API takes and answers it. */
+export const Policy = z
+  .strictObject({
+    copies: z
+      .strictObject({
+        min: copies.describe('Verified, durable copies for the status `pinned`'),
+        target: copies.describe('Copies that the cluster works to keep'),
+      })
+      .refine(({ min, target }) => min <= target, 'copies.min must not be above copies.target'),
+    rules: z.array(PolicyRule).max(32).default([]),
+    heal: z.strictObject({ after: duration }).optional().describe('How long a silent node is waited for'),
+    verify: z.strictObject({ every: duration }).optional().describe('How often holders prove their copies'),
+  })
+  .meta({ id: 'Policy' })
+export type Policy = z.infer<typeof Policy>
+
+export const PolicyName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'lower-case letters, digits and dashes')
+
+/** The policy of pins that name none: three copies in three regions, `pinned` from the second on. */
+export const DEFAULT_POLICY_NAME = 'default'
+export const DEFAULT_POLICY: Policy = {
+  copies: { min: 2, target: 3 },
+  rules: [{ spread: 'region', max: 1 }],
+}
