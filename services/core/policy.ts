@@ -44,9 +44,13 @@ export type Policy = z.infer<typeof Policy>
 
 export const PolicyName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/, 'lower-case letters, digits and dashes')
 
-/** The policy of pins that name none: three copies in three regions, `pinned` from the second on. */
 export const DEFAULT_POLICY_NAME = 'default'
+
+/**
+ * The policy of pins that name none: three copies, `pinned` once two of them in two regions are verified. Placement
+ * takes a new region first for as long as there is one, and a second copy in a region before it leaves one missing.
+ */
 export const DEFAULT_POLICY: Policy = {
   copies: { min: 2, target: 3 },
-  rules: [{ spread: 'region', max: 1 }],
+  rules: [{ spread: 'region', distinct: 2 }],
 }

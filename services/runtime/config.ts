@@ -1,0 +1,148 @@
+import { HoldfastError } from '../core/errors.ts'
+import { count, duration, flag, labels, list, oneOf, port, size, text, url } from './setting-parsers.ts'
+
+/** One setting: how its text is read, what it is when nobody sets it, and what it means. */
+interface Setting<T> {
+  parse: (text: string) => T
+  /** Undefined: the setting stays unset. */
+  fallback: string | undefined
+  meaning: string
+  secret?: true
+}
+
+type Role = 'control' | 'node'
+const ROLES: readonly Role[] = ['control', 'node']
+
+function setting<T>(parse: (text: string) => T, fallback: string, meaning: string): Setting<T> {
+  return { parse, fallback, meaning }
+}
+
+function optional<T>(parse: (text: string) => T, meaning: string): Setting<T | undefined> {
+  return { parse, fallback: undefined, meaning }
+}
+
+function secret(meaning: string): Setting<string | undefined> {
+  return { parse: text, fallback: undefined, meaning, secret: true }
+}
+
+/** Every setting of every role. `docs/configuration.md` is printed from this table. */
+export const SETTINGS = {
+  HOLDFAST_DATA: setting(text, './.holdfast', 'Folder of all state; delete it to start afresh'),
+  HOLDFAST_HOST: setting(text, '127.0.0.1', 'Address that every listener binds to'),
+  HOLDFAST_LOG_LEVEL: setting(
+    oneOf('trace', 'debug', 'info', 'warn', 'error'),
+    'info',
+    'Least severe lines that are logged',
+  ),
+
+  HOLDFAST_API_PORT: setting(port, '4100', 'API and console'),
+  HOLDFAST_GATEWAY_PORT: setting(
+    port,
+    '4180',
+    'Gateway of the first node; in the local cluster the next nodes take the following ports',
+  ),
+  HOLDFAST_SWARM_PORT: setting(port, '4190', 'libp2p of the first node; likewise'),
+  HOLDFAST_METRICS_PORT: setting(
+    port,
+    '0',
+    'Private listener for /metrics; in the local cluster the nodes take the following ports; 0: none',
+  ),
+  HOLDFAST_NODES: setting(
+    count(1, 64),
+    '3',
+    'Nodes of the local cluster; regions shanghai, frankfurt, virginia, then repeating',
+  ),
+  DATABASE_URL: secret('Postgres to use instead of the embedded one'),
+  HOLDFAST_TOKEN: secret("The first tenant's full-scope token; made and kept in the data folder when unset"),
+
+  HOLDFAST_ROLES: setting(roles, 'control,node', 'What a process of services/main.ts runs: control, node or both'),
+  HOLDFAST_CONTROL_URL: setting(url, 'http://127.0.0.1:4100', 'Where a node finds the control plane'),
+  HOLDFAST_JOIN_TOKEN: secret('Lets a node join the cluster the first time'),
+  HOLDFAST_NODE_NAME: optional(text, 'Name of the node; made from its region when unset'),
+  HOLDFAST_NODE_LABELS: setting(labels, 'region=local', 'Labels that policies speak of: region=…,zone=…,provider=…'),
+  HOLDFAST_CAPACITY: optional(size, 'Bytes that the node offers; all of its disk when unset'),
+  HOLDFAST_TRANSFER_PORT: setting(port, '0', 'Node-to-node transfer; 0: any free port'),
+  HOLDFAST_TRANSFER_ADDRESS: optional(
+    text,
+    'host:port under which other nodes reach the transfer listener; its own address when unset',
+  ),
+  HOLDFAST_GATEWAY_URL: optional(url, "URL under which readers reach this node's gateway; its own address when unset"),
+
+  HOLDFAST_GRACE: setting(duration, '24h', 'How long content that no pin wants any more is kept'),
+  HOLDFAST_SUSPECT_AFTER: setting(duration, '15s', 'Silence after which no new copies are placed on a node'),
+  HOLDFAST_DOWN_AFTER: setting(duration, '30s', "Silence after which a node's copies are made again elsewhere"),
+  HOLDFAST_NOFETCH: setting(flag, 'true', 'Whether the gateway answers 404 at once for what no node holds'),
+  HOLDFAST_DHT_PROTOCOL: setting(text, '/holdfast/kad/1.0.0', 'DHT of the peers; /ipfs/kad/1.0.0 is the public one'),
+  HOLDFAST_BOOTSTRAP: setting(list, '', 'Multiaddrs of peers to stay connected to'),
+  HOLDFAST_ANNOUNCE: setting(
+    list,
+    '',
+    'Multiaddrs under which the world reaches the peer; those it listens on when empty',
+  ),
+  HOLDFAST_DIAL_PRIVATE: setting(flag, 'false', 'Whether origins of pins may name private and loopback addresses'),
+} as const satisfies Record<string, Setting<unknown>>
+
+export type SettingName = keyof typeof SETTINGS
+export type Config = { readonly [Name in SettingName]: ReturnType<(typeof SETTINGS)[Name]['parse']> | Unset<Name> }
+type Unset<Name extends SettingName> = (typeof SETTINGS)[Name]['fallback'] extends string ? never : undefined
+
+/**
+ * The configuration that the environment names; what it does not name has its default.
+ * @throws CONFIG with one sentence for a value that cannot be read and for a HOLDFAST_ name that does not exist
+ */
+export function loadConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  refuseUnknown(environment)
+  const entries = Object.entries(SETTINGS).map(([name, { parse, fallback }]) => {
+    const value = environment[name] ?? fallback
+    return [name, value === undefined ? undefined : read(name, value, parse)] as const
+  })
+  return Object.fromEntries(entries) as Config
+}
+
+/** The environment for a child process: that of this one, with some settings replaced. */
+export function childEnvironment(
+  overrides: Partial<Record<SettingName, string>>,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Record<string, string | undefined> {
+  return { ...environment, ...overrides }
+}
+
+function read(name: string, value: string, parse: (text: string) => unknown): unknown {
+  try {
+    return parse(value)
+  } catch (cause) {
+    throw new HoldfastError('CONFIG', `${name} must be ${(cause as Error).message}; it is ${JSON.stringify(value)}.`)
+  }
+}
+
+function refuseUnknown(environment: Readonly<Record<string, string | undefined>>): void {
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith('HOLDFAST_') || name in SETTINGS) continue
+    throw new HoldfastError('CONFIG', `There is no setting ${name}. The nearest is ${nearest(name)}.`)
+  }
+}
+
+function nearest(name: string): string {
+  const scored = Object.keys(SETTINGS).map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
+  return scored.reduce((best, next) => (next.distance < best.distance ? next : best)).candidate
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+function roles(value: string): Role[] {
+  const named = list(value)
+  const known = ROLES.filter((role) => named.includes(role))
+  if (known.length === 0 || known.length !== named.length) throw new Error('control, node or control,node')
+  return known
+}

@@ -1,0 +1,66 @@
+import { parseDurationMs, parseSizeBytes } from '../core/units.ts'
+
+/** Each reads one kind of value, or throws an error whose message completes the sentence "… must be …". */
+
+export function text(value: string): string {
+  if (value === '') throw new Error('some text')
+  return value
+}
+
+export function port(value: string): number {
+  return count(0, 65_535)(value)
+}
+
+export function count(min: number, max: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value)
+    if (!/^\d+$/.test(value) || number < min || number > max) throw new Error(`a whole number from ${min} to ${max}`)
+    return number
+  }
+}
+
+export function flag(value: string): boolean {
+  if (['true', 'on', '1', 'yes'].includes(value)) return true
+  if (['false', 'off', '0', 'no'].includes(value)) return false
+  throw new Error('true or false')
+}
+
+export function duration(value: string): number {
+  const parsed = parseDurationMs(value)
+  if (parsed === undefined) throw new Error('a duration such as 500ms, 10s, 5m, 24h or 30d')
+  return parsed
+}
+
+export function size(value: string): number {
+  const parsed = parseSizeBytes(value)
+  if (parsed === undefined) throw new Error('a size such as 512MiB or 2TiB')
+  return parsed
+}
+
+export function url(value: string): string {
+  if (!URL.canParse(value) || !/^https?:/.test(value)) throw new Error('an http or https URL')
+  return value.replace(/\/+$/, '')
+}
+
+export function list(value: string): string[] {
+  return value
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}
+
+export function labels(value: string): Record<string, string> {
+  const pairs = list(value).map((pair) => /^([a-z][a-z0-9-]{0,31})=(.{1,64})$/.exec(pair))
+  if (pairs.some((match) => match === null)) throw new Error('pairs such as region=frankfurt,provider=hetzner')
+  const read: Record<string, string> = Object.fromEntries(pairs.map((match) => [match?.[1] ?? '', match?.[2] ?? '']))
+  if (read['region'] === undefined) throw new Error('pairs with at least region=…')
+  return read
+}
+
+export function oneOf<const T extends string>(...choices: T[]): (value: string) => T {
+  return (value) => {
+    const found = choices.find((choice) => choice === value)
+    if (found === undefined) throw new Error(`one of ${choices.join(', ')}`)
+    return found
+  }
+}
