@@ -2,10 +2,10 @@ import { HoldfastError } from '../core/errors.ts'
 import { count, duration, flag, labels, list, oneOf, port, size, text, url } from './setting-parsers.ts'
 
 /** One setting: how its text is read, what it is when nobody sets it, and what it means. */
-interface Setting<T> {
+interface Setting<T, Fallback extends string | undefined = string | undefined> {
   parse: (text: string) => T
   /** Undefined: the setting stays unset. */
-  fallback: string | undefined
+  fallback: Fallback
   meaning: string
   secret?: true
 }
@@ -13,15 +13,15 @@ interface Setting<T> {
 type Role = 'control' | 'node'
 const ROLES: readonly Role[] = ['control', 'node']
 
-function setting<T>(parse: (text: string) => T, fallback: string, meaning: string): Setting<T> {
+function setting<T>(parse: (text: string) => T, fallback: string, meaning: string): Setting<T, string> {
   return { parse, fallback, meaning }
 }
 
-function optional<T>(parse: (text: string) => T, meaning: string): Setting<T | undefined> {
+function optional<T>(parse: (text: string) => T, meaning: string): Setting<T, undefined> {
   return { parse, fallback: undefined, meaning }
 }
 
-function secret(meaning: string): Setting<string | undefined> {
+function secret(meaning: string): Setting<string, undefined> {
   return { parse: text, fallback: undefined, meaning, secret: true }
 }
 
