@@ -55,6 +55,9 @@ export const SETTINGS = {
   DATABASE_URL: secret('Postgres to use instead of the embedded one'),
   HOLDFAST_TOKEN: secret("The first tenant's full-scope token; made and kept in the data folder when unset"),
 
+  HOLDFAST_URL: optional(url, 'Command line: the API to talk to; the local cluster of the folder when unset'),
+  HOLDFAST_GATEWAY: optional(url, 'Command line: the gateway to read from'),
+
   HOLDFAST_ROLES: setting(roles, 'control,node', 'What a process of services/main.ts runs: control, node or both'),
   HOLDFAST_CONTROL_URL: setting(url, 'http://127.0.0.1:4100', 'Where a node finds the control plane'),
   HOLDFAST_JOIN_TOKEN: secret('Lets a node join the cluster the first time'),
