@@ -9,8 +9,12 @@ export interface StorageNode {
   /** `draining`: its copies are sources, but do not count towards a policy. */
   state: 'active' | 'draining' | 'drained'
   liveness: Liveness
+  /** Since it was last heard, by the database's clock. */
+  silentMs: number
   capacityBytes: number
   freeBytes: number
+  /** Why its store takes no writes just now; null when it does. */
+  refusal: string | null
   /** Copies it is working on or waiting to work on. */
   queued: number
 }

@@ -18,4 +18,6 @@ export const SOURCE_STATES: readonly ReplicaState[] = ['stored', 'verified']
 export interface PlacedReplica {
   nodeId: number
   state: ReplicaState
+  /** Tries since it last succeeded. */
+  attempts: number
 }
