@@ -19,6 +19,9 @@ export type ErrorCode =
   | 'UNSUPPORTED_MEDIA_TYPE'
   | 'METHOD_NOT_ALLOWED'
   | 'LENGTH_MISMATCH'
+  | 'NOT_ACCEPTABLE'
+  | 'NOT_IMPLEMENTED'
+  | 'REQUEST_TIMEOUT'
   // who the caller is
   | 'UNAUTHORIZED'
   | 'FORBIDDEN'
@@ -30,6 +33,7 @@ export type ErrorCode =
   | 'CONFLICT'
   | 'STALE_SESSION'
   | 'RANGE_NOT_SATISFIABLE'
+  | 'NOT_CACHED'
   // what the cluster can do just now
   | 'NO_NODE_AVAILABLE'
   | 'STORAGE_FULL'

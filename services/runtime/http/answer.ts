@@ -1,0 +1,44 @@
+import { z } from 'zod'
+import type { FrameContext } from './frame.ts'
+import { writeLines } from './ndjson.ts'
+import { pump } from './pump.ts'
+import type { AnyAnswer, RouteSpec } from './route.ts'
+
+/** Sends what a route answered, in the form in which that status is declared. */
+export async function sendAnswer(ctx: FrameContext, spec: RouteSpec, answer: AnyAnswer, check: boolean): Promise<void> {
+  const declared = spec.answers[answer.status]
+  if (declared === undefined) throw new Error(`${spec.method} ${spec.path} answered ${answer.status}, undeclared`)
+  if (answer.headers !== undefined) ctx.set(answer.headers)
+  if (declared instanceof z.ZodType) {
+    if (check) insist(spec, declared, answer.body)
+    ctx.type = 'application/json'
+    ctx.body = JSON.stringify(answer.body)
+    ctx.status = answer.status
+  } else if (declared.kind === 'text-answer') {
+    ctx.type = declared.type
+    ctx.body = answer.body
+    ctx.status = answer.status
+  } else if (declared.kind === 'empty-answer') {
+    ctx.body = null
+    ctx.status = answer.status
+  } else {
+    const values = answer.body as AsyncIterable<unknown>
+    ctx.respond = false
+    ctx.type = 'application/x-ndjson'
+    ctx.res.statusCode = answer.status
+    await pump(writeLines(check ? insistOnEach(spec, declared.schema, values) : values), ctx.res)
+  }
+}
+
+function insist(spec: RouteSpec, schema: z.ZodType, body: unknown): void {
+  const result = schema.safeParse(body)
+  if (!result.success)
+    throw new Error(`${spec.method} ${spec.path} answered what it does not declare`, { cause: result.error })
+}
+
+async function* insistOnEach(spec: RouteSpec, schema: z.ZodType, values: AsyncIterable<unknown>): AsyncGenerator {
+  for await (const value of values) {
+    insist(spec, schema, value)
+    yield value
+  }
+}
