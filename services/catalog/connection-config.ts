@@ -28,7 +28,9 @@ export function connectionConfig(url: string, session: { name: string; statement
 
 const { TIMESTAMPTZ } = types.builtins
 
-function getTypeParser(oid: types.TypeId, format?: 'text' | 'binary'): (value: string) => unknown {
+type Oid = Parameters<typeof types.getTypeParser>[0]
+
+function getTypeParser(oid: Oid, format?: 'text' | 'binary'): (value: string) => unknown {
   if (oid === TIMESTAMPTZ && format !== 'binary') return timestampText
   return types.getTypeParser(oid, format)
 }
