@@ -1,0 +1,28 @@
+import type { CID } from 'multiformats/cid'
+import { readBlock } from '../dag/read-block.ts'
+import type { Answer } from './answer.ts'
+import { MEDIA_TYPE_OF } from './format.ts'
+import { contentHeaders, presentation } from './headers.ts'
+import type { GatewayRequest } from './request.ts'
+import type { Found } from './respond.ts'
+import { answerContent } from './sized-content.ts'
+
+/**
+ * A block as it is stored (`application/vnd.ipld.raw`).
+ * https://specs.ipfs.tech/http-gateways/trustless-gateway/#block-responses-application-vnd-ipld-raw
+ */
+export async function answerBlock(request: GatewayRequest, { cid, path, blocks, signal }: Found): Promise<Answer> {
+  const bytes = await readBlock(cid, blocks, { signal })
+  const headers = {
+    ...contentHeaders(request, path, blockTag(cid)),
+    ...presentation(request, MEDIA_TYPE_OF.raw, { kind: 'attachment', name: `${cid.toString()}.bin` }),
+  }
+  return answerContent(request, headers, {
+    sizeBytes: bytes.length,
+    read: (start, end) => bytes.subarray(start, end),
+  })
+}
+
+export function blockTag(cid: CID): string {
+  return `"${cid.toString()}.raw"`
+}

@@ -1,0 +1,123 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { randomUUID } from 'node:crypto'
+import { HoldfastError } from '../core/errors.ts'
+import type { Log } from '../runtime/log.ts'
+import type { Answer } from './answer.ts'
+import { clientGone, pumpBody } from './body-pump.ts'
+import { answerFailure } from './failure.ts'
+import { CORS } from './headers.ts'
+import { parseRequest } from './request.ts'
+import { respond } from './respond.ts'
+import type { GatewaySettings } from './settings.ts'
+import type { GatewaySource } from './source.ts'
+
+export interface ExchangeOptions {
+  source: GatewaySource
+  settings: GatewaySettings
+  log: Log
+}
+
+/**
+ * One request and its answer, from socket to socket. What goes wrong before the first byte is told with a status; after
+ * that the connection is reset. The client's leaving aborts all reads. Never rejects.
+ */
+export async function answerRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ExchangeOptions,
+): Promise<void> {
+  const { settings, log } = options
+  const stop = new AbortController()
+  const timer = setTimeout(() => stop.abort(tooSlow()), settings.firstByteTimeoutMs)
+  const overall = setTimeout(() => stop.abort(tooSlow()), settings.answerTimeoutMs)
+  response.once('close', () => stop.abort(clientGone()))
+  try {
+    const answer = await startAnswer(request, options, stop.signal)
+    clearTimeout(timer)
+    if (!response.destroyed) await send(answer, request, response, settings)
+  } catch (error) {
+    cutOff(request, response, stop.signal.aborted ? stop.signal.reason : error, log)
+  } finally {
+    clearTimeout(timer)
+    clearTimeout(overall)
+  }
+}
+
+/** An answer whose first bytes are there, so that its status is true. */
+async function startAnswer(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {
+  try {
+    return await started(await answerFor(request, options, signal), request.method)
+  } catch (error) {
+    const reason = signal.aborted ? signal.reason : error
+    const id = randomUUID()
+    if (!(reason instanceof HoldfastError) && reason?.name !== 'AbortError') {
+      options.log.error({ err: reason, requestId: id }, 'a read failed unexpectedly')
+    }
+    return answerFailure(reason, id, request.headers.accept)
+  }
+}
+
+async function answerFor(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {
+  const { method = '', url = '', headers } = request
+  if (url === '/livez') return { status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from('ok\n') }
+  if (method === 'OPTIONS') return { status: 204, headers: {} }
+  return respond(parseRequest(method, url, headers), { ...options, signal })
+}
+
+/** The same answer once the first piece of its body has been read; an answer to HEAD has no body to read. */
+async function started(answer: Answer, method: string | undefined): Promise<Answer> {
+  const { body, ...head } = answer
+  if (method === 'HEAD' || body === undefined) return head
+  if (body instanceof Uint8Array) return answer
+  const pieces = body[Symbol.asyncIterator]()
+  const first = await pieces.next()
+  return { ...head, body: resumed(first, pieces) }
+}
+
+async function* resumed(
+  first: IteratorResult<Uint8Array>,
+  pieces: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for (let next = first; next.done !== true; next = await pieces.next()) yield next.value
+  } finally {
+    await pieces.return?.()
+  }
+}
+
+async function send(
+  { status, headers, body }: Answer,
+  request: IncomingMessage,
+  response: ServerResponse,
+  settings: GatewaySettings,
+): Promise<void> {
+  response.writeHead(status, { ...CORS, ...headers })
+  if (request.method === 'HEAD' || body === undefined) response.end()
+  else if (body instanceof Uint8Array) await sendWhole(body, response, settings)
+  else {
+    await pumpBody(body, response, settings)
+    response.end()
+  }
+}
+
+/** A small body waits in the socket's buffer; a larger one is handed over piece by piece like any other. */
+async function sendWhole(body: Uint8Array, response: ServerResponse, settings: GatewaySettings): Promise<void> {
+  if (body.length > settings.writeBytes) await pumpBody(once(body), response, settings)
+  response.end(body.length > settings.writeBytes ? undefined : body)
+}
+
+async function* once(body: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield body
+}
+
+/** Resets the connection: an end that looks orderly would let a part pass for the whole. */
+function cutOff(request: IncomingMessage, response: ServerResponse, reason: unknown, log: Log): void {
+  request.socket.resetAndDestroy()
+  response.destroy()
+  if ((reason as Error | undefined)?.name === 'AbortError') return
+  log.warn({ err: reason, url: request.url }, 'an answer was cut off')
+}
+
+function tooSlow(): HoldfastError {
+  return new HoldfastError('TIMED_OUT', 'The content could not be had in time.')
+}

@@ -1,0 +1,64 @@
+import type { CID } from 'multiformats/cid'
+import type { FileNode, SymlinkNode } from '../dag/node.ts'
+import { readFile } from '../dag/read-file.ts'
+import type { Answer, Body } from './answer.ts'
+import { contentHeaders, presentation } from './headers.ts'
+import { mediaTypeOf, namesMediaType, SNIFF_BYTES } from './media-type.ts'
+import type { GatewayRequest } from './request.ts'
+import type { Found } from './respond.ts'
+import { answerContent } from './sized-content.ts'
+
+/**
+ * A file's bytes. A file in one block is answered from that block; of a larger one only the blocks of the wanted range
+ * are read, and its first bytes too when its name does not tell what it is.
+ * @param node what the block of `found.cid` says
+ * @param as what the file is called, and whose tag it has, when it stands for something else: `index.html` for its directory
+ * @throws RANGE_NOT_SATISFIABLE, MALFORMED_BLOCK, DAG_TOO_DEEP, BLOCK_MISSING
+ */
+export async function answerFile(
+  request: GatewayRequest,
+  found: Found,
+  node: FileNode,
+  as: { name: string | undefined; tag: CID } = { name: request.path.segments.at(-1), tag: found.cid },
+): Promise<Answer> {
+  const name = request.filename ?? as.name
+  const head = namesMediaType(name) ? new Uint8Array() : await headOf(found, node)
+  const shownName = request.download ? (name ?? as.tag.toString()) : undefined
+  const headers = {
+    ...contentHeaders(request, found.path, fileTag(as.tag)),
+    ...presentation(request, mediaTypeOf(name, head, node.size), { kind: 'inline', name: shownName }),
+  }
+  return answerContent(request, headers, {
+    sizeBytes: node.size,
+    read: (start, end) => bytesOf(found, node, start, end),
+  })
+}
+
+/** A symlink is answered with where it points, and not followed: the target is text that anybody can have written. */
+export function answerSymlink(request: GatewayRequest, found: Found, { target }: SymlinkNode): Answer {
+  const headers = {
+    ...contentHeaders(request, found.path, fileTag(found.cid)),
+    ...presentation(request, 'inode/symlink', { kind: 'inline', name: undefined }),
+  }
+  return answerContent(request, headers, {
+    sizeBytes: target.length,
+    read: (start, end) => target.subarray(start, end),
+  })
+}
+
+export function fileTag(cid: CID): string {
+  return `"${cid.toString()}"`
+}
+
+function bytesOf({ cid, blocks, settings, signal }: Found, node: FileNode, start: number, end: number): Body {
+  if (node.children.length === 0) return node.data.subarray(start, end)
+  return readFile(cid, blocks, { offset: start, length: end - start, readahead: settings.readAheadBlocks, signal })
+}
+
+async function headOf(found: Found, node: FileNode): Promise<Uint8Array> {
+  const body = bytesOf(found, node, 0, Math.min(SNIFF_BYTES, node.size))
+  if (body instanceof Uint8Array) return body
+  const pieces: Uint8Array[] = []
+  for await (const piece of body) pieces.push(piece)
+  return Buffer.concat(pieces)
+}

@@ -1,0 +1,76 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { HoldfastError } from '../core/errors.ts'
+import { parseCarParameters, type CarParameters } from './car-parameters.ts'
+import { parseContentPath, type ContentPath } from './content-path.ts'
+import { negotiate, type Format } from './format.ts'
+
+/** A read, understood: everything of the HTTP request that an answer depends on. */
+export interface GatewayRequest {
+  method: 'GET' | 'HEAD'
+  /** As it was sent, lower case, with its port; empty when there was none. */
+  host: string
+  /** As it was sent: what a redirect keeps. */
+  rawPath: string
+  /** As it was sent, with its question mark; empty when there was none. */
+  rawQuery: string
+  path: ContentPath
+  format: Format
+  formatByAccept: boolean
+  car: CarParameters
+  filename: string | undefined
+  download: boolean
+  range: string | undefined
+  ifRange: string | undefined
+  ifNoneMatch: string | undefined
+  /** Answer from this node's own disk or not at all. */
+  onlyIfCached: boolean
+}
+
+/**
+ * Reads a request line and its headers. Touches no content.
+ * @throws METHOD_NOT_ALLOWED, BAD_REQUEST, NOT_ACCEPTABLE; NOT_FOUND and INVALID_CID as {@link parseContentPath}
+ */
+export function parseRequest(method: string, url: string, headers: IncomingHttpHeaders): GatewayRequest {
+  if (method !== 'GET' && method !== 'HEAD') {
+    throw new HoldfastError('METHOD_NOT_ALLOWED', 'A gateway answers GET, HEAD and OPTIONS.')
+  }
+  const [rawPath, rawQuery] = splitQuery(url)
+  const query = new URLSearchParams(rawQuery)
+  const path = parseContentPath(rawPath)
+  refuseServiceWorker(path, headers)
+  const { format, byAccept, carParameters } = negotiate(query.get('format'), headers.accept)
+  return {
+    method,
+    host: headers.host?.toLowerCase() ?? '',
+    rawPath,
+    rawQuery,
+    path,
+    format,
+    formatByAccept: byAccept,
+    car: parseCarParameters(query, carParameters),
+    filename: query.get('filename') || undefined,
+    download: query.get('download') === 'true',
+    range: headers.range,
+    ifRange: single(headers['if-range']),
+    ifNoneMatch: headers['if-none-match'],
+    onlyIfCached: headers['cache-control']?.includes('only-if-cached') ?? false,
+  }
+}
+
+function splitQuery(url: string): [path: string, query: string] {
+  const mark = url.indexOf('?')
+  return mark === -1 ? [url, ''] : [url.slice(0, mark), url.slice(mark)]
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value
+}
+
+/** A worker registered for the root of a path gateway would see every other site that the gateway serves. */
+function refuseServiceWorker(path: ContentPath, headers: IncomingHttpHeaders): void {
+  if (headers['service-worker'] !== 'script' || path.segments.length > 0 || path.trailingSlash) return
+  throw new HoldfastError(
+    'BAD_REQUEST',
+    'A service worker cannot be registered here: it would reach beyond its content.',
+  )
+}
