@@ -23,3 +23,7 @@ export const MAX_PATH_SEGMENTS = 256
 export const MAX_CODEC_DEPTH = 512
 export const MAX_HAMT_FANOUT = 1_024
 export const MAX_HEADER_BYTES = 16 * KIB
+/** Links that a walk may hold back on the way down: bounds what a tree of full blocks can make it remember. */
+export const MAX_PENDING_LINKS = 524_288
+/** One name in an uploaded path, in UTF-8. Keeps a directory shard of 256 names far below a block. */
+export const MAX_NAME_BYTES = 1_024
