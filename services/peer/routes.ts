@@ -1,0 +1,146 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { z } from 'zod'
+import { parseCid } from '../core/cid.ts'
+import { HoldfastError } from '../core/errors.ts'
+import { MAX_CID_TEXT } from '../core/limits.ts'
+import { SECOND_MS } from '../core/units.ts'
+import type { Block } from '../dag/fetch-dag.ts'
+import { writeCar } from '../dag/write-car.ts'
+import { readOrigins } from '../swarm/origins.ts'
+import type { Peer } from '../swarm/peer.ts'
+import type { Providing } from '../swarm/providing.ts'
+import { retrieve, retrieveBlock } from '../swarm/retrieve.ts'
+import { CAR_TYPE, FETCH_ID_HEADER, type ConnectAnswer, type FailureAnswer, type PeerStatus } from '../swarm/wire.ts'
+import { failureOf } from './failure.ts'
+import type { FetchFailures } from './fetches.ts'
+import { readJson } from './read-json.ts'
+
+export interface Exchange {
+  request: IncomingMessage
+  response: ServerResponse
+  url: URL
+  /** Parts of the path that the route leaves open. */
+  params: string[]
+  /** Aborts when the caller has gone. */
+  signal: AbortSignal
+}
+
+export interface Parts {
+  peer: Peer
+  providing: Providing
+  failures: FetchFailures
+}
+
+export type Answer = (parts: Parts, exchange: Exchange) => Promise<void>
+
+export interface Route {
+  method: string
+  path: RegExp
+  answer: Answer
+}
+
+const cidText = z.string().max(MAX_CID_TEXT)
+const address = z.string().max(1_024)
+const fetchBody = z.object({
+  root: cidText,
+  origins: z.array(address).max(1_000).optional(),
+  maxBytes: z.int().nonnegative().optional(),
+  maxBlocks: z.int().nonnegative().optional(),
+  stallMs: z.int().positive().optional(),
+})
+const provideBody = z.object({ roots: z.array(cidText).max(10_000) })
+const connectBody = z.object({ addresses: z.array(address).max(1_000) })
+const CONNECT_TIMEOUT_MS = 10 * SECOND_MS
+const DEFAULT_BLOCK_TIMEOUT_MS = 30 * SECOND_MS
+
+export const ROUTES: Route[] = [
+  { method: 'GET', path: /^\/status$/, answer: status },
+  { method: 'POST', path: /^\/fetch$/, answer: fetchDag },
+  { method: 'GET', path: /^\/fetch\/([0-9a-f-]{36})\/failure$/, answer: fetchFailure },
+  { method: 'GET', path: /^\/block\/([A-Za-z0-9]+)$/, answer: block },
+  { method: 'POST', path: /^\/provide$/, answer: provide },
+  { method: 'POST', path: /^\/connect$/, answer: connect },
+]
+
+async function status({ peer, providing }: Parts, { response }: Exchange): Promise<void> {
+  const answer: PeerStatus = {
+    peerId: peer.id.toString(),
+    multiaddrs: peer.libp2p.getMultiaddrs().map(String),
+    connections: peer.libp2p.getConnections().length,
+    dhtPeers: peer.libp2p.services.dht.routingTable.size,
+    providing: providing.figures(),
+  }
+  sendJson(response, 200, answer)
+}
+
+/** The first block decides between a JSON failure and a stream; a stream that fails later is cut off. */
+async function fetchDag({ peer, failures }: Parts, { request, response, signal }: Exchange): Promise<void> {
+  const { root: text, ...options } = defined(fetchBody.parse(await readJson(request)))
+  const root = parseCid(text)
+  const id = failures.newId()
+  const blocks = retrieve(peer, root, { ...options, signal })
+  const first = await blocks.next()
+  response.writeHead(200, { 'content-type': CAR_TYPE, [FETCH_ID_HEADER]: id })
+  response.flushHeaders()
+  try {
+    await pipeline(Readable.from(writeCar([root], chain(first, blocks))), response)
+  } catch (error) {
+    failures.remember(id, error)
+    throw error
+  }
+}
+
+async function* chain(first: IteratorResult<Block, void>, rest: AsyncGenerator<Block, void>): AsyncGenerator<Block> {
+  if (first.done === true) return
+  yield first.value
+  yield* rest
+}
+
+async function fetchFailure({ failures }: Parts, { response, params }: Exchange): Promise<void> {
+  const failure = failures.of(params[0] ?? '')
+  if (failure === undefined) throw new HoldfastError('NOT_FOUND', 'No fetch with this id has failed.')
+  const { reason, details } = failureOf(failure)
+  const answer: FailureAnswer = { error: { reason, details } }
+  sendJson(response, 200, answer)
+}
+
+async function block({ peer }: Parts, { response, url, params, signal }: Exchange): Promise<void> {
+  const cid = parseCid(params[0] ?? '')
+  const timeoutMs = Number(url.searchParams.get('timeoutMs') ?? DEFAULT_BLOCK_TIMEOUT_MS)
+  if (!Number.isInteger(timeoutMs) || timeoutMs <= 0)
+    throw new HoldfastError('BAD_REQUEST', 'timeoutMs is no duration.')
+  const bytes = await retrieveBlock(peer, cid, { signal, stallMs: timeoutMs })
+  response.writeHead(200, { 'content-type': 'application/vnd.ipld.raw', 'content-length': bytes.length })
+  response.end(bytes)
+}
+
+async function provide({ providing }: Parts, { request, response }: Exchange): Promise<void> {
+  const { roots } = provideBody.parse(await readJson(request))
+  providing.provide(roots.map(parseCid))
+  response.writeHead(202).end()
+}
+
+async function connect({ peer }: Parts, { request, response, signal }: Exchange): Promise<void> {
+  const { addresses } = connectBody.parse(await readJson(request))
+  const { origins, ignored } = readOrigins(addresses)
+  const dialling = AbortSignal.any([signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)])
+  await Promise.allSettled(origins.map((origin) => peer.libp2p.dial(origin.addresses, { signal: dialling })))
+  const connected = origins.filter((origin) => peer.libp2p.getConnections(origin.peer).length > 0)
+  const answer: ConnectAnswer = { connected: connected.map((origin) => origin.peer.toString()), ignored }
+  sendJson(response, 200, answer)
+}
+
+export function sendJson(response: ServerResponse, status: number, answer: object): void {
+  const body = JSON.stringify(answer)
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+  response.end(body)
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+
+/** Leaves out the keys that are undefined, so that they do not hide defaults. */
+function defined<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as Defined<T>
+}

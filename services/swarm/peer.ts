@@ -1,0 +1,179 @@
+import { withBitswap } from '@helia/bitswap'
+import { withLibp2pLight, type HeliaWithLibp2p } from '@helia/libp2p'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { identify, type Identify } from '@libp2p/identify'
+import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
+import { kadDHT, passthroughMapper, removePrivateAddressesMapper, type SingleKadDHT } from '@libp2p/kad-dht'
+import { noise } from '@libp2p/noise'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { ping, type Ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createHeliaLight } from 'helia'
+import type { BlockReader } from '../blocks/contract.ts'
+import { SECOND_MS } from '../core/units.ts'
+import { refusalOf, type DialPolicy } from './address-policy.ts'
+import { catchBitswap } from './bitswap-port.ts'
+import { HASHERS } from './hashers.ts'
+import type { Log } from './log.ts'
+import { nameResolvers, type NameLookup } from './name-resolvers.ts'
+import { ReaderBlockstore } from './reader-blockstore.ts'
+import { RecordDatastore } from './record-datastore.ts'
+import { paceServing } from './serving.ts'
+import { readAnchor, stayConnected } from './stay-connected.ts'
+import { Wants } from './wants.ts'
+
+export interface DhtSettings {
+  /** `/ipfs/kad/1.0.0` is the public DHT; a cluster of its own takes a name of its own. */
+  protocol: string
+  /** A server answers others' queries and stores their records; it must be reachable. */
+  mode: 'server' | 'client'
+  /** Whether private addresses of peers are kept: in a cluster on one machine or network there are no others. */
+  keepPrivateAddresses: boolean
+  /** Multiaddrs with `/p2p/…` that the peer stays connected to. */
+  bootstrap: readonly string[]
+}
+
+export interface PeerSettings {
+  /** 32 bytes; the Ed25519 key that they make is the peer's identity. */
+  seed: Uint8Array
+  /** TCP multiaddrs; port 0 takes a free one. */
+  listen: readonly string[]
+  /** Addresses to tell others instead of those listened on. */
+  announce?: readonly string[]
+  dht: DhtSettings
+  dial: Pick<DialPolicy, 'allowPrivate' | 'deniedPorts' | 'deniedHosts'>
+  /** Connections to keep at most; the least useful are closed beyond that. */
+  maxConnections?: number
+}
+
+export interface PeerParts {
+  reader: BlockReader
+  settings: PeerSettings
+  log: Log
+  names?: NameLookup
+}
+
+type PeerServices = { identify: Identify; ping: Ping; dht: SingleKadDHT }
+
+/** A running member of the IPFS network. Serves what the reader has by bitswap. Disposing it closes all connections. */
+export interface Peer extends AsyncDisposable {
+  readonly id: PeerId
+  readonly libp2p: Libp2p<PeerServices>
+  readonly helia: HeliaWithLibp2p<PeerServices>
+  readonly reader: BlockReader
+  readonly wants: Wants
+  readonly log: Log
+  /** Aborts when the peer is disposed. */
+  readonly signal: AbortSignal
+}
+
+/** DHT records of strangers that are kept; one takes about 300 bytes. */
+const MAX_RECORDS = 200_000
+/**
+ * Nodes of a cluster often share one address (a NAT, one machine), and libp2p resets more than 5 new connections a
+ * second from one.
+ */
+const INBOUND_CONNECTIONS_PER_SECOND = 64
+const MAX_PENDING_CONNECTIONS = 64
+/** Bitswap takes a stream per message; a message is at most 4 MiB, which bounds what one connection makes us hold. */
+const MAX_INBOUND_BITSWAP_STREAMS = 64
+/** A slice of 2 MiB (serving.ts) leaves in this time at 100 KB/s. */
+const SEND_TIMEOUT_MS = 20 * SECOND_MS
+
+/**
+ * Starts libp2p, the DHT and bitswap over the reader's blocks.
+ * @throws CONFIG when a bootstrap address is none
+ */
+export async function openPeer({ reader, settings, log, names }: PeerParts): Promise<Peer> {
+  const anchors = settings.dht.bootstrap.map(readAnchor)
+  const privateKey = await generateKeyPairFromSeed('Ed25519', settings.seed)
+  const id = peerIdFromPrivateKey(privateKey)
+  const helia = compose({ reader, settings, log, privateKey, id, ...(names === undefined ? {} : { names }) })
+  const bitswap = catchBitswap(helia)
+  await helia.start()
+  const { libp2p } = helia
+  const port = bitswap()
+  const wants = new Wants(port)
+  paceServing(port.peerWantLists, {
+    sizeOf: (cid) => reader.sizeOf(cid),
+    isConnected: (peer) => libp2p.getConnections(peer).length > 0,
+  })
+  libp2p.addEventListener('peer:disconnect', (event) => wants.peerLeft(event.detail))
+  const stopping = new AbortController()
+  const connected = stayConnected(libp2p, anchors, { signal: stopping.signal, log })
+  return {
+    id,
+    libp2p,
+    helia,
+    reader,
+    wants,
+    log,
+    signal: stopping.signal,
+    async [Symbol.asyncDispose]() {
+      stopping.abort()
+      await connected
+      await helia.stop()
+    },
+  }
+}
+
+function compose(parts: PeerParts & { privateKey: PrivateKey; id: PeerId }): HeliaWithLibp2p<PeerServices> {
+  const { reader, settings, log, privateKey, id } = parts
+  const helia = createHeliaLight({
+    blockstore: new ReaderBlockstore(reader, log),
+    datastore: new RecordDatastore({ self: id.toString(), maxRecords: MAX_RECORDS }),
+    hashers: HASHERS,
+    // Stands where Helia would put the DHT, so that nothing inside looks up the providers of single blocks.
+    routers: [{ name: 'libp2p-router' }],
+  })
+  const networked = withLibp2pLight<typeof helia, PeerServices>(helia, {
+    privateKey,
+    addresses: { listen: [...settings.listen], announce: [...(settings.announce ?? [])] },
+    transports: [tcp()],
+    connectionEncrypters: [tls(), noise()],
+    streamMuxers: [yamux()],
+    connectionManager: {
+      maxConnections: settings.maxConnections ?? 300,
+      inboundConnectionThreshold: INBOUND_CONNECTIONS_PER_SECOND,
+      maxIncomingPendingConnections: MAX_PENDING_CONNECTIONS,
+      resolvers: nameResolvers(parts.names),
+    },
+    connectionGater: gater(settings, log),
+    services: { identify: identify(), ping: ping(), dht: dht(settings.dht) },
+  })
+  return withBitswap(networked, {
+    sendWantlistDebounce: 0,
+    maxInboundStreams: MAX_INBOUND_BITSWAP_STREAMS,
+    messageSendTimeout: SEND_TIMEOUT_MS,
+  })
+}
+
+function gater(
+  settings: PeerSettings,
+  log: Log,
+): { denyDialMultiaddr: (address: ReturnType<typeof multiaddr>) => boolean } {
+  const trusted = new Set(settings.dht.bootstrap.map((address) => address.replace(/\/p2p\/[^/]+$/, '')))
+  const policy: DialPolicy = { ...settings.dial, trusted }
+  return {
+    denyDialMultiaddr: (address) => {
+      const refusal = refusalOf(address, policy)
+      if (refusal !== undefined) log.debug({ address: address.toString(), refusal }, 'an address is not dialled')
+      return refusal !== undefined
+    },
+  }
+}
+
+function dht(settings: DhtSettings): (components: Parameters<ReturnType<typeof kadDHT>>[0]) => SingleKadDHT {
+  const make = kadDHT({
+    protocol: settings.protocol,
+    clientMode: settings.mode === 'client',
+    peerInfoMapper: settings.keepPrivateAddresses ? passthroughMapper : removePrivateAddressesMapper,
+    // A peer that is alone answers "nobody" at once instead of waiting for company.
+    allowQueryWithZeroPeers: true,
+    reprovide: { concurrency: 1 },
+  })
+  return (components) => make(components) as SingleKadDHT
+}

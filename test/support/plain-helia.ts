@@ -1,0 +1,95 @@
+/**
+ * A Helia node as its documentation builds one, in a process of its own: nothing of Holdfast is in it. It does what its
+ * parent asks over IPC: `{ id, verb, ... }` is answered by `{ id, answer }` or `{ id, error }`.
+ */
+import { createHash } from 'node:crypto'
+import { withBitswap } from '@helia/bitswap'
+import { withLibp2pLight } from '@helia/libp2p'
+import { unixfs } from '@helia/unixfs'
+import * as dagCbor from '@ipld/dag-cbor'
+import { identify } from '@libp2p/identify'
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createHeliaLight } from 'helia'
+import { fixedSize } from 'ipfs-unixfs-importer/chunker'
+import { CID } from 'multiformats/cid'
+import { sha256 } from 'multiformats/hashes/sha2'
+import { pseudoRandom } from './pseudo-random.ts'
+
+export type Request =
+  | { verb: 'addresses' }
+  | { verb: 'addFile'; bytes: number; seed: number; chunkBytes: number }
+  | { verb: 'addDirectory'; entries: number }
+  | { verb: 'addCbor'; links: string[] }
+  | { verb: 'cat'; cid: string }
+  | { verb: 'connect'; address: string }
+  | { verb: 'provide'; cid: string }
+  | { verb: 'drop'; cid: string }
+
+const [, , protocol = '/holdfast-test/kad/1.0.0'] = process.argv
+
+const helia = withBitswap(
+  withLibp2pLight(createHeliaLight(), {
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionManager: { inboundConnectionThreshold: 100 },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      dht: kadDHT({ protocol, clientMode: false, peerInfoMapper: passthroughMapper }),
+    },
+  }),
+)
+await helia.start()
+const fs = unixfs(helia)
+
+type Verbs = { [V in Request['verb']]: (request: Extract<Request, { verb: V }>) => Promise<unknown> }
+
+const verbs: Verbs = {
+  addresses: () => Promise.resolve(helia.libp2p.getMultiaddrs().map(String)),
+  async addFile({ bytes, seed, chunkBytes }) {
+    const options = { chunker: fixedSize({ chunkSize: chunkBytes }), cidVersion: 1, rawLeaves: true } as const
+    return String(await fs.addByteStream(pseudoRandom(bytes, seed), options))
+  },
+  async addDirectory({ entries }) {
+    const files = Array.from({ length: entries }, (_, index) => ({
+      path: `dir/file-${index}.json`,
+      content: Buffer.from(JSON.stringify({ name: `token ${index}` })),
+    }))
+    const added = await Array.fromAsync(fs.addAll(files, { shardSplitThresholdBytes: 1_000 }))
+    return String(added.at(-1)?.cid)
+  },
+  async addCbor({ links }) {
+    const bytes = dagCbor.encode({ links: links.map((link) => CID.parse(link)), count: links.length })
+    const cid = CID.createV1(dagCbor.code, await sha256.digest(bytes))
+    await helia.blockstore.put(cid, bytes)
+    return String(cid)
+  },
+  async cat({ cid }) {
+    const hash = createHash('sha256')
+    for await (const chunk of fs.cat(CID.parse(cid))) hash.update(chunk)
+    return hash.digest('hex')
+  },
+  connect: async ({ address }) => void (await helia.libp2p.dial(multiaddr(address))),
+  provide: async ({ cid }) => await helia.routing.provide(CID.parse(cid)),
+  drop: async ({ cid }) => await helia.blockstore.delete(CID.parse(cid)),
+}
+
+async function perform(request: Request): Promise<unknown> {
+  return await (verbs[request.verb] as (request: Request) => Promise<unknown>)(request)
+}
+
+process.on('message', ({ id, ...request }: { id: number } & Request) => {
+  perform(request).then(
+    (answer) => process.send?.({ id, answer }),
+    (error: unknown) => process.send?.({ id, error: String(error) }),
+  )
+})
+process.on('disconnect', () => process.exit(0))
+process.send?.({ id: 0, answer: null })

@@ -1,0 +1,58 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { CID } from 'multiformats/cid'
+import type { Request } from './plain-helia.ts'
+
+/** A plain Helia node in another process. Disposing it ends the process. */
+export interface PlainHelia extends AsyncDisposable {
+  addresses: string[]
+  addFile(options: { bytes: number; seed?: number; chunkBytes?: number }): Promise<CID>
+  addDirectory(entries: number): Promise<CID>
+  addCbor(links: CID[]): Promise<CID>
+  /** The sha-256 of the file, in hexadecimal. */
+  cat(cid: CID): Promise<string>
+  connect(address: string): Promise<void>
+  provide(cid: CID): Promise<void>
+  drop(cid: CID): Promise<void>
+}
+
+const PROGRAM = fileURLToPath(new URL('plain-helia.ts', import.meta.url))
+
+export async function spawnPlainHelia(options: { dhtProtocol?: string } = {}): Promise<PlainHelia> {
+  const child = fork(PROGRAM, options.dhtProtocol === undefined ? [] : [options.dhtProtocol])
+  await once(child, 'message')
+  const ask = asker(child)
+  return {
+    addresses: (await ask({ verb: 'addresses' })) as string[],
+    addFile: async ({ bytes, seed = 1, chunkBytes = 262_144 }) =>
+      CID.parse((await ask({ verb: 'addFile', bytes, seed, chunkBytes })) as string),
+    addDirectory: async (entries) => CID.parse((await ask({ verb: 'addDirectory', entries })) as string),
+    addCbor: async (links) => CID.parse((await ask({ verb: 'addCbor', links: links.map(String) })) as string),
+    cat: async (cid) => (await ask({ verb: 'cat', cid: cid.toString() })) as string,
+    connect: async (address) => void (await ask({ verb: 'connect', address })),
+    provide: async (cid) => void (await ask({ verb: 'provide', cid: cid.toString() })),
+    drop: async (cid) => void (await ask({ verb: 'drop', cid: cid.toString() })),
+    async [Symbol.asyncDispose]() {
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
+
+function asker(child: ChildProcess): (request: Request) => Promise<unknown> {
+  let lastId = 0
+  const waiting = new Map<number, { resolve: (answer: unknown) => void; reject: (error: Error) => void }>()
+  child.on('message', ({ id, answer, error }: { id: number; answer?: unknown; error?: string }) => {
+    const caller = waiting.get(id)
+    waiting.delete(id)
+    if (error === undefined) caller?.resolve(answer)
+    else caller?.reject(new Error(error))
+  })
+  return (request) => {
+    lastId += 1
+    child.send({ id: lastId, ...request })
+    return new Promise((resolve, reject) => waiting.set(lastId, { resolve, reject }))
+  }
+}
