@@ -23,7 +23,13 @@ export function connectionConfig(url: string, session: { name: string; statement
   parameters.set('options', own === null ? ours : `${own} ${ours}`)
   // URLSearchParams writes a blank as "+", which a connection string takes literally.
   const connectionString = `${address}?${parameters.toString().replaceAll('+', '%20')}`
-  return { connectionString, application_name: session.name, keepAlive: true, types: { getTypeParser } }
+  return {
+    connectionString,
+    application_name: session.name,
+    keepAlive: true,
+    connectionTimeoutMillis: 5 * SECOND_MS,
+    types: { getTypeParser },
+  }
 }
 
 const { TIMESTAMPTZ } = types.builtins
