@@ -21,7 +21,7 @@ export interface Attempt {
   scope: string
   /** Address, or network, that the request comes from. */
   sender: string
-  setHeader(name: string, value: string): void
+  setHeader: (name: string, value: string) => void
 }
 
 /** Middleware that serves the routes and refuses everything else. Without a gatekeeper every route must be public. */
@@ -68,7 +68,7 @@ async function serve<Caller>(
 }
 
 function attemptOf(ctx: FrameContext, scope: string): Attempt {
-  const bearer = /^Bearer +([\w~+/.=-]+)$/i.exec(ctx.get('authorization'))?.[1]
+  const bearer = /^Bearer +(\S+) *$/i.exec(ctx.get('authorization'))?.[1]
   return { bearer, scope, sender: senderOf(ctx), setHeader: (name, value) => ctx.set(name, value) }
 }
 
