@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { hasCode } from '../../services/core/errors.ts'
 import { parseContentPath } from '../../services/gateway/content-path.ts'
 import { parseRequest } from '../../services/gateway/request.ts'
