@@ -28,6 +28,9 @@ export const Registration = z.strictObject({
 })
 export type Registration = z.infer<typeof Registration>
 
+/** Answer of `POST /cluster/challenge`. */
+export const Challenge = z.strictObject({ challenge: z.string().max(128) })
+
 export function registrationMessage(challenge: string, publicKey: string): string {
   return `holdfast register ${challenge} ${publicKey}`
 }
