@@ -1,0 +1,60 @@
+import type { z } from 'zod'
+import { HoldfastError } from '../core/errors.ts'
+import { Challenge, Registered, SyncResponse, type Registration, type SyncRequest } from '../core/sync.ts'
+import { SECOND_MS } from '../core/units.ts'
+
+/** The calls of core/sync.ts to the control plane. */
+export interface ControlClient {
+  /** What the next registration has to sign. */
+  challenge(signal: AbortSignal): Promise<string>
+  /** @throws UNAVAILABLE; FORBIDDEN when the join token or proof is refused */
+  register(registration: Registration, signal: AbortSignal): Promise<Registered>
+  /** @throws UNAVAILABLE; STALE_SESSION when the node has to register again */
+  sync(session: string, request: SyncRequest, signal: AbortSignal): Promise<SyncResponse>
+}
+
+/** An answer that is later than this, beyond the time it may be held back, comes no more. */
+const ANSWER_MS = 15 * SECOND_MS
+
+/** @param url of the control plane, without a path */
+export function connectControl(url: string): ControlClient {
+  async function call<T>(
+    path: string,
+    answer: z.ZodType<T>,
+    options: { body: unknown; session?: string; waitMs?: number; signal: AbortSignal },
+  ): Promise<T> {
+    const headers = {
+      'content-type': 'application/json',
+      ...(options.session === undefined ? {} : { authorization: `Bearer ${options.session}` }),
+    }
+    const timeout = AbortSignal.timeout((options.waitMs ?? 0) + ANSWER_MS)
+    const signal = AbortSignal.any([options.signal, timeout])
+    const body = JSON.stringify(options.body)
+    try {
+      const response = await fetch(new URL(path, url), { method: 'POST', headers, body, signal })
+      const text = await response.text()
+      if (!response.ok) throw refusal(response.status, text)
+      return answer.parse(JSON.parse(text))
+    } catch (cause) {
+      options.signal.throwIfAborted()
+      if (cause instanceof HoldfastError) throw cause
+      throw new HoldfastError('UNAVAILABLE', 'The control plane cannot be reached.', { cause })
+    }
+  }
+
+  return {
+    challenge: async (signal) => (await call('/cluster/challenge', Challenge, { body: {}, signal })).challenge,
+    register: (registration, signal) => call('/cluster/register', Registered, { body: registration, signal }),
+    sync: (session, request, signal) =>
+      call('/cluster/sync', SyncResponse, { body: request, session, waitMs: request.waitMs, signal }),
+  }
+}
+
+function refusal(status: number, text: string): HoldfastError {
+  const shown = text.slice(0, 300)
+  if (status === 401 || text.includes('"STALE_SESSION"')) {
+    return new HoldfastError('STALE_SESSION', `The control plane does not know this session: ${shown}`)
+  }
+  if (status === 403) return new HoldfastError('FORBIDDEN', `The control plane refuses this node: ${shown}`)
+  return new HoldfastError('UNAVAILABLE', `The control plane answered ${status}: ${shown}`)
+}

@@ -1,0 +1,122 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { BlockBatch, BlockStore, StoredRoot } from '../blocks/contract.ts'
+import { HoldfastError } from '../core/errors.ts'
+import { addFile } from '../dag/add-file.ts'
+import { addDirectory } from '../dag/add-directory.ts'
+import { DEFAULT_PROFILE, profileNamed, type ProfileName } from '../dag/profile.ts'
+import { failureBody, failureOf } from '../runtime/http/errors.ts'
+import type { Log } from '../runtime/log.ts'
+import type { Serving, TransferRoute } from '../transfer/server.ts'
+import { addCar } from './add-car.ts'
+import { readForm } from './form.ts'
+import { uploadBytes } from './upload-bytes.ts'
+
+export interface IntakeOptions {
+  store: BlockStore
+  /** Epoch of the node's registration. */
+  epoch: () => number
+  log: Log
+}
+
+/** The answer to an upload (docs/node-protocol.md). */
+export interface Intaken {
+  /** Version 1, base32, unless the profile makes version 0. */
+  cid: string
+  /** Absent for a CAR. */
+  profile?: ProfileName
+  /** Bytes of the content: of the file, of all files; for a CAR, of its blocks. */
+  size: number
+  /** Bytes and number of the distinct blocks. */
+  bytes: number
+  blocks: number
+  /** False when blocks of a CAR's DAG are missing here: then nothing was committed. */
+  complete: boolean
+  epoch: number
+}
+
+interface Upload {
+  kind: 'file' | 'directory' | 'car'
+  profile: ProfileName
+  maxBytes: number
+}
+
+/**
+ * `POST /intake?kind=file|directory|car&profile=&name=&maxBytes=`: takes an upload from a controller, streamed straight
+ * to disk, and answers 201 once its root is durable here, or a failure with nothing committed.
+ */
+export function intake(options: IntakeOptions): TransferRoute {
+  return {
+    method: 'POST',
+    name: 'intake',
+    who: 'controller',
+    async handle(request, response, serving) {
+      try {
+        const answer = await take(request, serving, options)
+        answerJson(response, 201, answer)
+      } catch (error) {
+        if (serving.signal.aborted) throw error
+        const failure = failureOf(error, 'of the log of this node')
+        if (failure.status === 500) options.log.error({ err: error }, 'an upload failed by a defect')
+        answerJson(response, failure.status, failureBody(failure))
+      }
+    },
+  }
+}
+
+async function take(request: IncomingMessage, { url, signal }: Serving, options: IntakeOptions): Promise<Intaken> {
+  const upload = uploadOf(url)
+  await using batch = options.store.openBatch()
+  const body = uploadBytes(request, { maxBytes: upload.maxBytes, signal })
+  const taken = await add(upload, { request, body, batch, signal, store: options.store })
+  return { ...taken, epoch: options.epoch() }
+}
+
+interface Adding {
+  request: IncomingMessage
+  body: AsyncIterable<Uint8Array>
+  batch: BlockBatch
+  store: BlockStore
+  signal: AbortSignal
+}
+
+async function add(upload: Upload, adding: Adding): Promise<Omit<Intaken, 'epoch'>> {
+  const { request, body, batch, store, signal } = adding
+  if (upload.kind === 'car') return await addCar(body, { batch, store, signal, maxBytes: upload.maxBytes })
+  const { profile } = upload
+  const { root, size, manifest } =
+    upload.kind === 'file'
+      ? await addFile(body, batch, { profile, signal })
+      : await addDirectory(readForm(body, request.headers['content-type'] ?? ''), batch, { profile, signal })
+  const stored = await batch.commitRoot(root, manifest)
+  return { cid: root.toString(), profile, size, ...figures(stored), complete: true }
+}
+
+function figures({ bytes, blocks }: StoredRoot): Pick<Intaken, 'bytes' | 'blocks'> {
+  return { bytes, blocks }
+}
+
+/** @throws BAD_REQUEST */
+function uploadOf(url: URL): Upload {
+  const kind = url.searchParams.get('kind')
+  if (kind !== 'file' && kind !== 'directory' && kind !== 'car') {
+    throw new HoldfastError('BAD_REQUEST', 'kind must be file, directory or car.')
+  }
+  const maxBytes = Number(url.searchParams.get('maxBytes'))
+  if (!Number.isSafeInteger(maxBytes) || maxBytes <= 0) {
+    throw new HoldfastError('BAD_REQUEST', 'maxBytes must be a number of bytes.')
+  }
+  const profile = url.searchParams.get('profile') ?? DEFAULT_PROFILE
+  profileNamed(profile)
+  return { kind, profile: profile as ProfileName, maxBytes }
+}
+
+function answerJson(response: ServerResponse, status: number, value: unknown): void {
+  const body = Buffer.from(JSON.stringify(value))
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': body.length,
+    // The rest of a body that was refused must not be taken for the next request.
+    ...(response.req.complete ? {} : { connection: 'close' }),
+  })
+  response.end(body)
+}
