@@ -6,18 +6,23 @@ create table node (
   public_key   bytea not null unique,
   labels       jsonb not null,
   state        text not null default 'active' check (state in ('active', 'draining', 'drained')),
-  -- As the detector last judged it; `down` has made its replicas lost.
+  -- As the detector last judged it; the copies of a node that is `down` become lost.
   liveness     text not null default 'up' check (liveness in ('up', 'suspect', 'down')),
-  -- Grows with each registration: reports of an older session are void.
+  -- Grows with each registration and each death: what an older session says is void.
   epoch        integer not null default 1,
-  session_hash bytea not null unique,
+  -- Null when the node must register again.
+  session_hash bytea unique,
   transfer     text not null,
   gateway      text not null,
   peer_id      text,
   addresses    text[] not null default '{}',
-  -- The whole inventory of this epoch was read at that time; null: wanted.
+  joined_at    timestamptz not null default now(),
+  -- Of the present session. Copies verified before it count as evidence only once the inventory confirms them.
+  registered_at timestamptz not null default now(),
+  -- The whole inventory of the present session was read at that time; null: wanted.
   inventory_at timestamptz,
-  joined_at    timestamptz not null default now()
+  -- All its copies were marked lost at that time.
+  lost_at      timestamptz
 );
 
 create table node_beat (
@@ -59,13 +64,16 @@ create table replica (
   node_id     integer not null references node on delete cascade,
   state       text not null default 'allocated'
               check (state in ('allocated', 'stored', 'verified', 'failed', 'lost', 'releasing')),
+  -- 0: one copy left; 1: none left; 2: new; 3: fewer than wanted; 4: to be verified; 5: removal.
   prio        smallint not null default 2,
+  -- When its node shall work on it; infinity: not now, a reconcile pass decides when.
   due_at      timestamptz not null default now(),
   -- Whoever works on it now; a report with another lease is void.
   lease       bigint,
   lease_until timestamptz,
+  -- Tries that failed since the last that did not.
   attempts    integer not null default 0,
-  -- A verified copy that shall be read back again: a new pin wants fresh evidence.
+  -- A verified copy that shall be read back again: a new pin or a policy wants fresh evidence.
   recheck     boolean not null default false,
   done_bytes  bigint not null default 0,
   done_blocks bigint not null default 0,
@@ -77,9 +85,10 @@ create table replica (
   primary key (content_id, node_id)
 );
 create index replica_due on replica (node_id, prio, due_at)
-  where state in ('allocated', 'stored', 'releasing') or recheck;
-create index replica_node on replica (node_id, content_id);
-create index replica_lease on replica (lease_until) where lease_until is not null;
+  where lease is null and (state in ('allocated', 'stored', 'releasing') or recheck);
+create index replica_present on replica (node_id, content_id)
+  where state in ('allocated', 'stored', 'verified', 'releasing');
+create index replica_lease on replica (node_id, lease_until) where lease is not null;
 
 -- Roots whose placement or status is to be looked at; one row per root, however many events asked for it.
 -- A pass deletes the row only when `seq` is what it read, so that an event in between is not lost.
@@ -91,12 +100,16 @@ create table reconcile_queue (
 );
 create index reconcile_due on reconcile_queue (prio, due_at);
 
--- Singletons: whoever holds the row renews it; the epoch goes into what it writes.
+-- Singletons: whoever holds the row renews it; the epoch grows when another takes over.
 create table leader (
   role        text primary key,
   holder      text not null,
   epoch       bigint not null default 1,
-  until       timestamptz not null
+  until       timestamptz not null,
+  -- Held without a gap since then: silence before it proves nothing, perhaps nobody was there to hear.
+  since       timestamptz not null default now(),
+  -- How far a sweep over contents has come.
+  position    bigint not null default 0
 );
 
 alter table replica set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);

@@ -15,8 +15,6 @@ export interface StorageNode {
   freeBytes: number
   /** Why its store takes no writes just now; null when it does. */
   refusal: string | null
-  /** Copies it is working on or waiting to work on. */
-  queued: number
 }
 
 /** `suspect`: no new copies are placed on it and readers avoid it. `down`: its copies are lost until it returns. */

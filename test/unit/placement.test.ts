@@ -21,7 +21,6 @@ function node(id: number, over: Partial<StorageNode> = {}): StorageNode {
     capacityBytes: 100 * GIB,
     freeBytes: 90 * GIB,
     refusal: null,
-    queued: 0,
     ...over,
   }
 }

@@ -1,0 +1,70 @@
+import type { Database, Sql } from '../catalog/database.ts'
+import { readNodes, type ClusterNode } from '../catalog/nodes.ts'
+import { lockContents } from '../catalog/reconcile-contents.ts'
+import { finishEntries, takeEntries, type QueueEntry } from '../catalog/reconcile-queue.ts'
+import { requestEvidence, settlePins, type SettledPin } from '../catalog/reconcile-statuses.ts'
+import { writeDecisions } from '../catalog/reconcile-write.ts'
+import { isMassFailure } from './brake.ts'
+import { decide, type DecideSettings, type Verdict } from './decide.ts'
+
+/** Roots of one transaction: large enough to share its cost, small enough that nobody waits long for a lock. */
+const SLICE = 64
+/** Until a root is looked at again that somebody else had locked. */
+const LOCKED_AGAIN_MS = 25
+
+export interface ReconcileOutcome {
+  /** Roots that were taken from the queue. */
+  taken: number
+  /** Whether more may wait. */
+  isFull: boolean
+  /** Nodes that have something new to do. */
+  wake: Set<number>
+  /** Pins whose status changed. */
+  settled: SettledPin[]
+}
+
+/**
+ * One pass: takes roots that are to be looked at, compares what is wanted with what was seen, and writes down what shall
+ * become of them, each slice in one transaction. Safe to run in several processes at once, and after a crash at any point.
+ */
+export async function reconcile(db: Database, settings: DecideSettings): Promise<ReconcileOutcome> {
+  const entries = await takeEntries(db, SLICE)
+  if (entries.length === 0) return { taken: 0, isFull: false, wake: new Set(), settled: [] }
+  const nodes = await readNodes(db)
+  const done = await db.transaction(async (sql) => await reconcileSlice(sql, entries, nodes, settings))
+  return { taken: entries.length, isFull: entries.length === SLICE, ...done }
+}
+
+async function reconcileSlice(
+  sql: Sql,
+  entries: readonly QueueEntry[],
+  nodes: readonly ClusterNode[],
+  settings: DecideSettings,
+): Promise<Pick<ReconcileOutcome, 'wake' | 'settled'>> {
+  const contents = await lockContents(
+    sql,
+    entries.map(({ contentId }) => contentId),
+  )
+  const cluster = { nodes, isBraked: isMassFailure(nodes) }
+  const verdicts = contents.map((content) => decide(content, cluster, settings))
+  await writeDecisions(sql, verdicts)
+  const settled = await settlePins(sql, verdicts)
+  const asked = await requestEvidence(
+    sql,
+    verdicts.filter(({ statuses }) => statuses.some(({ keeps }) => keeps)).map(({ contentId }) => contentId),
+  )
+  const againMs = new Map(verdicts.map((verdict) => [verdict.contentId, verdict.againMs]))
+  await finishEntries(
+    sql,
+    entries.map((entry) => ({
+      ...entry,
+      againMs: againMs.has(entry.contentId) ? againMs.get(entry.contentId) : LOCKED_AGAIN_MS,
+    })),
+  )
+  return { wake: new Set([...verdicts.flatMap(nodesWithWork), ...asked]), settled }
+}
+
+function nodesWithWork({ allocate, schedule, recheck, release }: Verdict): number[] {
+  const due = [...allocate, ...schedule, ...recheck].filter(({ dueInMs }) => dueInMs === 0)
+  return [...due.map(({ nodeId }) => nodeId), ...release]
+}
