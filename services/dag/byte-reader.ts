@@ -71,7 +71,7 @@ export class ByteReader {
   }
 
   #join(length: number): Uint8Array {
-    const joined = Buffer.allocUnsafeSlow(length)
+    const joined = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
     let offset = 0
     for (const chunk of this.#chunks) {
       if (offset === length) break

@@ -86,16 +86,9 @@ async function follow(cid: CID, segments: readonly string[], reads: Reads): Prom
     return followFields(cid, decodeValue(cid, await reads.block(cid)), segments)
   }
   const node = unixfsNode(cid, await reads.block(cid))
-  switch (node.type) {
-    case 'directory':
-    case 'links':
-      return entry(cid, segment, linkNamed(node.links, segment))
-    case 'hamt':
-      return entry(cid, segment, await lookupInShards(cid, node, segment, reads))
-    case 'file':
-    case 'symlink':
-      throw notFound(cid, segment)
-  }
+  if (node.type === 'hamt') return entry(cid, segment, await lookupInShards(cid, node, segment, reads))
+  if (node.type === 'directory' || node.type === 'links') return entry(cid, segment, linkNamed(node.links, segment))
+  throw notFound(cid, segment)
 }
 
 function entry(cid: CID, segment: string, link: PBLink | undefined): Step {

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import type { Abortable, BlockSource, ManifestEntry } from '../core/block-source.ts'
 import { checkCid, isIdentity } from '../core/cid.ts'
@@ -7,6 +6,7 @@ import { MAX_DAG_DEPTH, MAX_PENDING_LINKS } from '../core/limits.ts'
 import { linksOf } from './links.ts'
 import { BlockMissing, checkBlockSize, isLinkless, readBlock } from './read-block.ts'
 import { SeenBlocks } from './seen-blocks.ts'
+import { Turns } from './turns.ts'
 
 export interface DagLimits {
   /** Distinct blocks; @default no limit */
@@ -22,7 +22,7 @@ export interface WalkOptions extends Abortable, DagLimits {
   onMissing?: (cid: CID) => void
 }
 
-/** Visits between two turns of the event loop: a walk of known or cached blocks waits for nothing by itself. */
+/** Visits between two turns of the event loop. */
 const VISITS_PER_TURN = 512
 
 /** Links of one block on the way down, and how many of them were followed. */
@@ -42,7 +42,7 @@ export async function* walk(root: CID, source: BlockSource, options: WalkOptions
   const budget = new DagBudget(options)
   const levels: Level[] = [{ links: [root], next: 0 }]
   let pending = 1
-  let visits = 0
+  const turns = new Turns(VISITS_PER_TURN)
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
     const cid = level.links[level.next++]
     if (cid === undefined) {
@@ -53,7 +53,7 @@ export async function* walk(root: CID, source: BlockSource, options: WalkOptions
     const visit = seen.visit(checkCid(cid))
     if (visit === 'seen') continue
     if (levels.length > MAX_DAG_DEPTH) throw tooDeep()
-    if (++visits % VISITS_PER_TURN === 0) await setImmediate()
+    if (turns.due()) await turns.turn()
     options.signal?.throwIfAborted()
     const found = await look(cid, source, options)
     if (found === undefined) continue

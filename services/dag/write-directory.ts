@@ -12,6 +12,7 @@ import type { ImportRecord } from './import-record.ts'
 import type { TreeDirectory, TreeEntry } from './directory-tree.ts'
 import { HAMT_HASH } from './node.ts'
 import { HAMT_FANOUT, HAMT_THRESHOLD_BYTES, type Profile } from './profile.ts'
+import { Turns } from './turns.ts'
 import { varintLength } from './varint.ts'
 
 /**
@@ -23,6 +24,7 @@ export class DirectoryWriter {
   readonly #sink: BlockSink
   readonly #record: ImportRecord
   readonly #profile: Profile
+  readonly #turns = new Turns(LINKS_PER_TURN)
 
   constructor(sink: BlockSink, record: ImportRecord, profile: Profile) {
     this.#sink = sink
@@ -33,21 +35,24 @@ export class DirectoryWriter {
   /** Writes a directory and those below it (at most as many levels as a path has segments). Answers its entry. */
   async write(directory: TreeDirectory): Promise<TreeEntry> {
     const links: PBLink[] = []
+    let size = this.#profile.directorySize === 'block' ? DATA_BYTES : 0
     for (const [name, child] of directory) {
       const { number, tsize } = child instanceof Map ? await this.write(child) : child
-      links.push({ Name: name, Tsize: tsize, Hash: this.#record.cid(number) })
+      const link = { Name: name, Tsize: tsize, Hash: this.#record.cid(number) }
+      size += this.#profile.directorySize === 'block' ? blockBytesOf(link) : nameAndCidBytesOf(link)
+      links.push(link)
+      if (this.#turns.due()) await this.#turns.turn()
     }
-    return this.#sizeOf(links) > HAMT_THRESHOLD_BYTES
-      ? this.#writeShard(
-          links.map((link) => ({ link, hash: hamtHash(link.Name ?? '') })),
-          0,
-        )
-      : this.#put(new UnixFS({ type: 'directory' }), links)
+    return size > HAMT_THRESHOLD_BYTES ? this.#writeHamt(links) : this.#put(new UnixFS({ type: 'directory' }), links)
   }
 
-  #sizeOf(links: readonly PBLink[]): number {
-    const sizeOfLink = this.#profile.directorySize === 'block' ? blockBytesOf : nameAndCidBytesOf
-    return links.reduce((sum, link) => sum + sizeOfLink(link), this.#profile.directorySize === 'block' ? DATA_BYTES : 0)
+  async #writeHamt(links: readonly PBLink[]): Promise<TreeEntry> {
+    const entries: HashedLink[] = []
+    for (const link of links) {
+      entries.push({ link, hash: hamtHash(link.Name ?? '') })
+      if (this.#turns.due()) await this.#turns.turn()
+    }
+    return this.#writeShard(entries, 0)
   }
 
   async #writeShard(entries: readonly HashedLink[], level: number): Promise<TreeEntry> {
@@ -61,6 +66,7 @@ export class DirectoryWriter {
       const byte = bitField.length - 1 - (place >> 3)
       bitField[byte] = (bitField[byte] as number) | (1 << (place & 7))
       links.push(await this.#linkFor(hamtPrefix(place, SHAPE), group, level))
+      if (this.#turns.due()) await this.#turns.turn()
     }
     const firstByte = bitField.findIndex((byte) => byte !== 0)
     const data = bitField.subarray(firstByte)
@@ -84,6 +90,9 @@ export class DirectoryWriter {
     return { number, tsize: links.reduce((sum, link) => sum + (link.Tsize ?? 0), bytes.length) }
   }
 }
+
+/** Links hashed or written between two turns of the event loop. */
+const LINKS_PER_TURN = 512
 
 interface HashedLink {
   link: PBLink

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import * as dagPb from '@ipld/dag-pb'
 import type { PBLink } from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
@@ -6,8 +7,10 @@ import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import type { Abortable, BlockSink } from '../../services/core/block-source.ts'
 import { DAG_PB, RAW, SHA2_256 } from '../../services/core/cid.ts'
+import { hasCode, type ErrorCode } from '../../services/core/errors.ts'
 import type { Block } from '../../services/dag/fetch-dag.ts'
 import { multihashKey } from '../../services/dag/multihash-key.ts'
+import { readCar } from '../../services/dag/read-car.ts'
 
 /** Blocks in memory, which counts how often each is read. */
 export class MemoryBlocks implements BlockSink {
@@ -130,13 +133,28 @@ export function addChain(blocks: MemoryBlocks, length: number): CID {
   return top
 }
 
-/** Eight levels of nodes that each link 174 times to the one below: 9 blocks that claim 174^8 leaves. */
+/** Eight levels of nodes that each link 64 times to the one below: 9 blocks that stand for 64^8 bytes. */
 export function addBomb(blocks: MemoryBlocks): CID {
   let top = blocks.addRaw(new Uint8Array([1]))
-  let size = 1
   for (let level = 0; level < 8; level++) {
-    top = blocks.addFileNode(new Array<CID>(174).fill(top), new Array<number>(174).fill(size))
-    size = Math.min(size * 174, 2 ** 40)
+    const links = Array.from({ length: 64 }, () => top)
+    top = blocks.addFileNode(
+      links,
+      links.map(() => 64 ** level),
+    )
   }
   return top
+}
+
+/** A CAR file from `test/fixtures/dag`, read into memory. */
+export async function loadCar(name: string): Promise<{ root: CID; blocks: MemoryBlocks }> {
+  const blocks = new MemoryBlocks()
+  const car = await readCar(createReadStream(new URL(`../fixtures/dag/${name}`, import.meta.url)))
+  for await (const { cid, bytes } of car.blocks) await blocks.put(cid, bytes)
+  return { root: car.roots[0] as CID, blocks }
+}
+
+/** An expected failure with this code, for `assert.rejects` and `assert.throws`. */
+export function failsWith(code: ErrorCode): (error: unknown) => boolean {
+  return (error) => hasCode(error, code)
 }
