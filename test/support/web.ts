@@ -1,6 +1,8 @@
 import { connect } from 'node:net'
 import { pino } from 'pino'
+import type { Log } from '../../services/runtime/log.ts'
 import { webApplication, type WebApplicationOptions } from '../../services/runtime/http/application.ts'
+import { door } from '../../services/runtime/http/mount.ts'
 import { declareRoute, type DeclareRoute, type Route } from '../../services/runtime/http/route.ts'
 import { listen, type Listening, type ServerLimits } from '../../services/runtime/http/server.ts'
 
@@ -9,7 +11,7 @@ export interface TestCaller {
 }
 
 /** Declares routes for tests; the only scope is `things:read`. */
-export const route = declareRoute as DeclareRoute<TestCaller, 'things:read'>
+export const route = declareRoute as unknown as DeclareRoute<TestCaller, 'things:read'>
 
 export interface LoggedLine {
   level: number
@@ -18,7 +20,7 @@ export interface LoggedLine {
 }
 
 /** A log that tests can read. */
-export function memoryLog(): { log: ReturnType<typeof pino>; lines: LoggedLine[]; text: () => string } {
+export function memoryLog(): { log: Log; lines: LoggedLine[]; text: () => string } {
   const lines: LoggedLine[] = []
   const texts: string[] = []
   const log = pino(
@@ -33,13 +35,13 @@ export function memoryLog(): { log: ReturnType<typeof pino>; lines: LoggedLine[]
   return { log, lines, text: () => texts.join('') }
 }
 
-/** A real server of the routes on a free port of this machine; answers are held against their schemas. */
-export async function serve<Caller>(
-  routes: readonly Route<Caller>[],
-  options: Partial<WebApplicationOptions<Caller>> & { limits?: Partial<ServerLimits> } = {},
+/** A real server of public routes, or of the given doors, on a free port; answers are held against their schemas. */
+export async function serve(
+  routes: readonly Route<never>[],
+  options: Partial<WebApplicationOptions> & { limits?: Partial<ServerLimits> } = {},
 ): Promise<Listening> {
   const { limits = {}, ...rest } = options
-  const application = webApplication({ routes, log: memoryLog().log, checkAnswers: true, ...rest })
+  const application = webApplication({ doors: [door(routes)], log: memoryLog().log, checkAnswers: true, ...rest })
   return await listen(application, { host: '127.0.0.1', port: 0, settingName: 'HOLDFAST_API_PORT', limits })
 }
 

@@ -4,13 +4,10 @@ import type { Log } from '../log.ts'
 import { cors } from './cors.ts'
 import { frame, type FrameState } from './frame.ts'
 import type { HttpMetrics } from './metrics.ts'
-import { mount, type Gatekeeper } from './mount.ts'
-import type { Route } from './route.ts'
+import { mount, type Door } from './mount.ts'
 
-export interface WebApplicationOptions<Caller> {
-  routes: readonly Route<Caller>[]
-  /** Needed when a route is not public. */
-  gatekeeper?: Gatekeeper<Caller>
+export interface WebApplicationOptions {
+  doors: readonly Door[]
   log: Log
   metrics?: HttpMetrics
   /** Whether pages of other origins may call. */
@@ -22,13 +19,13 @@ export interface WebApplicationOptions<Caller> {
 }
 
 /** An HTTP application of declared routes; every failure has the one shape, also those of the frame itself. */
-export function webApplication<Caller>(options: WebApplicationOptions<Caller>): RequestListener {
-  const { routes, log, metrics, gatekeeper, crossOrigin = false, behindProxy = false, checkAnswers = false } = options
+export function webApplication(options: WebApplicationOptions): RequestListener {
+  const { doors, log, metrics, crossOrigin = false, behindProxy = false, checkAnswers = false } = options
   const app = new Koa<FrameState>({ proxy: behindProxy, maxIpsCount: 1 })
   app.on('error', (error: unknown) => log.debug({ err: error }, 'a response was cut short'))
   app.use(frame({ log, metrics }))
   if (crossOrigin) app.use(cors())
-  app.use(mount(routes, { gatekeeper, checkAnswers }))
+  app.use(mount(doors, { checkAnswers }))
   const listener = app.callback()
   return (request, response) => void listener(request, response)
 }

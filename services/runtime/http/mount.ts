@@ -24,22 +24,33 @@ export interface Attempt {
   setHeader: (name: string, value: string) => void
 }
 
-/** Middleware that serves the routes and refuses everything else. Without a gatekeeper every route must be public. */
-export function mount<Caller>(
-  routes: readonly Route<Caller>[],
-  { gatekeeper, checkAnswers = false }: { gatekeeper?: Gatekeeper<Caller> | undefined; checkAnswers?: boolean },
-): Middleware<FrameState> {
+/** Routes and who watches over them. One server may have several, each with its own kind of callers. */
+export interface Door {
+  readonly routes: readonly Route<never>[]
+  readonly gatekeeper: Gatekeeper<unknown> | undefined
+}
+
+/**
+ * Routes whose callers the gatekeeper admits. Without one every route must be public.
+ * @throws CONFIG when a route would stand open that is not meant to
+ */
+export function door<Caller>(routes: readonly Route<Caller>[], gatekeeper?: Gatekeeper<Caller>): Door {
+  const unwatched = routes.find(({ spec }) => spec.access !== 'public' && gatekeeper === undefined)
+  if (unwatched !== undefined) {
+    throw new HoldfastError('CONFIG', `${unwatched.spec.path} needs ${unwatched.spec.access}, but nobody checks it.`)
+  }
+  return { routes, gatekeeper }
+}
+
+/** Middleware that serves the routes of all doors and refuses everything else. */
+export function mount(doors: readonly Door[], { checkAnswers }: { checkAnswers: boolean }): Middleware<FrameState> {
   const router = new Router<FrameState>({ sensitive: true, strict: true })
-  for (const route of routes) {
-    if (route.spec.access !== 'public' && gatekeeper === undefined) {
-      throw new HoldfastError(
-        'CONFIG',
-        `${route.spec.path} needs the scope ${route.spec.access}, but nobody checks it.`,
-      )
+  for (const { routes, gatekeeper } of doors) {
+    for (const route of routes) {
+      router.register(routerPath(route.spec.path), [route.spec.method], async (ctx) => {
+        await serve(ctx, route, gatekeeper, checkAnswers)
+      })
     }
-    router.register(routerPath(route.spec.path), [route.spec.method], async (ctx) => {
-      await serve(ctx, route, gatekeeper, checkAnswers)
-    })
   }
   const find = router.routes()
   return async (ctx) => await find(ctx as never, async () => refuse(ctx))
@@ -49,10 +60,10 @@ interface Layer {
   methods: string[]
 }
 
-async function serve<Caller>(
+async function serve(
   ctx: FrameContext & { params: Record<string, string> },
-  route: Route<Caller>,
-  gatekeeper: Gatekeeper<Caller> | undefined,
+  route: Route<never>,
+  gatekeeper: Gatekeeper<unknown> | undefined,
   checkAnswers: boolean,
 ): Promise<void> {
   const { spec } = route
@@ -63,7 +74,14 @@ async function serve<Caller>(
   const params = paramsOf(spec, ctx.params)
   const query = spec.query && validate(spec.query, queryObject(ctx.URL.searchParams))
   const body = spec.body && (await bodyOf(ctx, spec.body))
-  const request = { params, query, body, caller, requestId: ctx.state.requestId, signal: gone.signal }
+  const request = {
+    params,
+    query,
+    body,
+    caller: caller as undefined,
+    requestId: ctx.state.requestId,
+    signal: gone.signal,
+  }
   await sendAnswer(ctx, spec, await route.run(request), checkAnswers)
 }
 
