@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import type { Abortable, BlockSource } from '../core/block-source.ts'
 import { checkCid, isIdentity } from '../core/cid.ts'
+import { hasCode } from '../core/errors.ts'
 import { MAX_DAG_DEPTH, MAX_PENDING_LINKS } from '../core/limits.ts'
 import { verify } from '../core/verify.ts'
 import { linksOf } from './links.ts'
@@ -76,12 +77,24 @@ export async function* fetchDag(
 async function bring(wanted: Wanted, source: BlockSource, held: HeldBlocks, signal: AbortSignal): Promise<Arrival> {
   try {
     const { cid } = wanted
-    const fetched = !isIdentity(cid) && !held.has(cid)
-    const bytes = await readBlock(cid, fetched ? source : held, { signal })
-    if (fetched) verify(cid, bytes)
-    return { wanted, bytes, fetched }
+    const local = isIdentity(cid) ? cid.multihash.digest : await readHeld(cid, held, signal)
+    if (local !== undefined) return { wanted, bytes: local, fetched: false }
+    const bytes = await readBlock(cid, source, { signal })
+    verify(cid, bytes)
+    return { wanted, bytes, fetched: true }
   } catch (error) {
     return { error }
+  }
+}
+
+/** The block when it is held and sound; one that went bad on disk is fetched again. */
+async function readHeld(cid: CID, held: HeldBlocks, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  if (!held.has(cid)) return undefined
+  try {
+    return await held.get(cid, { signal })
+  } catch (error) {
+    if (hasCode(error, 'CORRUPT_BLOCK')) return undefined
+    throw error
   }
 }
 

@@ -26,7 +26,7 @@ export interface FileNode extends Attributes {
   size: number
 }
 
-export interface DirectoryNode extends Attributes {
+interface DirectoryNode extends Attributes {
   type: 'directory'
   links: PBLink[]
 }
@@ -46,7 +46,7 @@ export interface SymlinkNode extends Attributes {
 }
 
 /** DAG-PB that is no UnixFS (no Data field, or the unused type `metadata`): only its links mean something. */
-export interface LinksNode {
+interface LinksNode {
   type: 'links'
   links: PBLink[]
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import type { Abortable, BlockSource } from '../../services/core/block-source.ts'
+import { HoldfastError } from '../../services/core/errors.ts'
 import { fetchDag, type FetchDagOptions } from '../../services/dag/fetch-dag.ts'
 import { walk } from '../../services/dag/walk.ts'
 import { addBomb, addChain, failsWith, loadCar, MemoryBlocks } from '../support/dag.ts'
@@ -57,6 +58,20 @@ test('an interrupted copy goes on where it stopped', async () => {
   blocks.reads = []
   assert.equal(await fetched(root, new LateSource(blocks), held), 143)
   assert.equal(blocks.reads.length, 143)
+})
+
+test('a held block that went bad on disk is fetched again', async () => {
+  const blocks = new MemoryBlocks()
+  const root = blocks.addDirectory([['x', blocks.addRaw(Buffer.from('x'))]])
+  class BadDisk extends MemoryBlocks {
+    override get(cid: CID): Promise<Uint8Array | undefined> {
+      if (!cid.equals(root)) return super.get(cid)
+      return Promise.reject(new HoldfastError('CORRUPT_BLOCK', 'bad sector'))
+    }
+  }
+  const held = new BadDisk()
+  for (const { cid, bytes } of blocks.blocks()) await held.put(cid, bytes)
+  assert.equal(await fetched(root, blocks, held), 1)
 })
 
 test('bytes that do not match their CID are refused', async () => {
