@@ -65,10 +65,11 @@ export type ListQuery = z.infer<typeof ListQuery>
 
 /**
  * The states that a list shows. Without `status` the specification says both "pinned" and "all that match": it is
- * `pinned` for a bare list, and every state as soon as the client looks for particular pins.
+ * `pinned` for a bare list, and every state as soon as the client looks for particular pins. `before` turns the page, so
+ * it is no filter: the second page of a list must show what the first one showed.
  */
-export function statusesOf({ status, cid, name, meta, before, after }: ListQuery): readonly PinStatus[] {
-  if (status !== undefined && status.length > 0) return [...new Set(status)]
-  const looksForSome = [cid, name, meta, before, after].some((filter) => filter !== undefined)
+export function statusesOf({ status, cid, name, meta, after }: ListQuery): readonly PinStatus[] {
+  if (status !== undefined && status.length > 0) return status
+  const looksForSome = [cid, name, meta, after].some((filter) => filter !== undefined)
   return looksForSome ? PIN_STATUSES : ['pinned']
 }

@@ -12,10 +12,17 @@ import { NodeAgent, type NodeAddress } from './node-agent.ts'
 /** What a node answers when an upload's blocks are durable there. */
 export const IntakeAnswer = z.object({
   cid: z.string(),
+  /** The profile by which a file or directory became a DAG; absent for a CAR. */
+  profile: z.string().optional(),
+  /** Bytes of the content. */
+  size: z.number().int().nonnegative(),
+  /** Bytes of the distinct blocks. */
   bytes: z.number().int().nonnegative(),
   blocks: z.number().int().nonnegative(),
   /** False when blocks of the DAG are missing, as a CAR may leave them out. */
   complete: z.boolean(),
+  /** Of the node's registration under which it took the upload. */
+  epoch: z.number().int(),
 })
 export type IntakeAnswer = z.infer<typeof IntakeAnswer>
 
@@ -138,7 +145,7 @@ async function feed(body: Readable, call: ClientRequest, early: AbortSignal): Pr
 }
 
 async function answerIn(response: IncomingMessage): Promise<IntakeAnswer> {
-  if (response.statusCode !== 200) throw await failureIn(response)
+  if (response.statusCode !== 201) throw await failureIn(response)
   return IntakeAnswer.parse(JSON.parse(await textOf(response)))
 }
 

@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import type { Authenticator } from '../catalog/authenticator.ts'
+import type { Database } from '../catalog/database.ts'
+import type { PinAcceptor } from '../catalog/pins-accept.ts'
+import type { Caller } from '../catalog/tokens.ts'
+import type { Wakes } from '../catalog/wake.ts'
+import type { NodeIdentity } from '../core/node-key.ts'
+import { GIB } from '../core/units.ts'
+import { door, type Door } from '../runtime/http/mount.ts'
+import { openApi } from '../runtime/http/openapi.ts'
+import type { Log } from '../runtime/log.ts'
+import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
+import { landingRoute } from './landing.ts'
+import { nodeRoutes } from './nodes.ts'
+import { batchRoute } from './pins/batch.ts'
+import { createDelegates } from './pins/delegates.ts'
+import { detailsRoute } from './pins/details.ts'
+import { pinningServiceRoutes } from './pins/pinning-service.ts'
+import { policyRoutes } from './policies.ts'
+import { route, type ApiRoute } from './route.ts'
+import { tokenRoutes } from './tokens.ts'
+import { IntakeClient } from './uploads/intake-client.ts'
+import { uploadRoutes } from './uploads/uploads.ts'
+import { usageRoutes } from './usage.ts'
+
+export interface ApiParts {
+  db: Database
+  wakes: Wakes
+  acceptor: PinAcceptor
+  authenticator: Authenticator
+  /** Proved to nodes when uploads are sent to them; the control plane must be known to them as a controller by it. */
+  identity: NodeIdentity
+  log: Log
+  limits?: Partial<ApiLimits>
+}
+
+export interface ApiLimits extends GateLimits {
+  /** Bytes of one upload, where the account has no lower limit. */
+  uploadBytes: number
+}
+
+export const DEFAULT_API_LIMITS: ApiLimits = { ...DEFAULT_GATE_LIMITS, uploadBytes: 1_024 * GIB }
+
+export interface Api extends Disposable {
+  door: Door
+  routes: readonly ApiRoute[]
+}
+
+const ABOUT = {
+  title: 'Holdfast',
+  version: '1.0.0',
+  description: 'IPFS pinning and DApp storage: pins, uploads, policies and nodes.',
+}
+
+/** The public API: its routes, and who may take them. Disposing it closes its connections to nodes. */
+export function createApi(parts: ApiParts): Api {
+  const limits = { ...DEFAULT_API_LIMITS, ...parts.limits }
+  const intake = new IntakeClient(parts.identity)
+  const delegates = createDelegates(parts.db, parts.identity.publicKey)
+  const shared = { ...parts, delegates, intake, maxUploadBytes: limits.uploadBytes }
+  const routes: ApiRoute[] = [
+    ...pinningServiceRoutes(shared),
+    batchRoute(shared),
+    detailsRoute(shared),
+    ...uploadRoutes(shared),
+    ...tokenRoutes(shared),
+    ...policyRoutes(shared),
+    ...nodeRoutes(shared),
+    ...usageRoutes(shared),
+    landingRoute(),
+  ]
+  const all = [...routes, documentRoute(routes)]
+  return {
+    routes: all,
+    door: door<Caller>(all, createGate(parts.authenticator, limits)),
+    [Symbol.dispose]: () => intake[Symbol.dispose](),
+  }
+}
+
+/** `GET /openapi.json`: the same for everybody, so it is made once. */
+function documentRoute(routes: readonly ApiRoute[]): ApiRoute {
+  const document = openApi(routes, ABOUT)
+  return route(
+    {
+      method: 'GET',
+      path: '/openapi.json',
+      summary: 'This document',
+      access: 'public',
+      answers: { 200: z.record(z.string(), z.unknown()) },
+    },
+    async () => ({ status: 200, body: document }),
+  )
+}

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import type { Database } from '../../catalog/database.ts'
+import type { PinAcceptor } from '../../catalog/pins-accept.ts'
+import { getPolicy } from '../../catalog/policies.ts'
+import { usageOf } from '../../catalog/tenants.ts'
+import { parseCid } from '../../core/cid.ts'
+import { HoldfastError } from '../../core/errors.ts'
+import { DEFAULT_POLICY_NAME, PolicyName } from '../../core/policy.ts'
+import { formatSize } from '../../core/units.ts'
+import { DEFAULT_PROFILE, PROFILES } from '../../dag/profile.ts'
+import { bytes, type IncomingBytes } from '../../runtime/http/route.ts'
+import type { Delegates } from '../pins/delegates.ts'
+import { PinName, PinStatus } from '../pins/pin-schema.ts'
+import { pinView } from '../pins/pin-view.ts'
+import { route, type ApiRoute } from '../route.ts'
+import { firstNodes, type FirstNode } from './first-nodes.ts'
+import { NodeRefused, type Intake, type IntakeAnswer, type IntakeClient } from './intake-client.ts'
+
+export interface UploadParts {
+  db: Database
+  acceptor: PinAcceptor
+  delegates: Delegates
+  intake: IntakeClient
+  /** Bytes of one upload, for accounts without a limit of their own. */
+  maxUploadBytes: number
+}
+
+const CAR = 'application/vnd.ipld.car'
+const FORM = 'multipart/form-data'
+
+const Uploaded = z
+  .object({
+    cid: z.string(),
+    size: z.number().int().nonnegative().describe('Bytes of the content'),
+    blocks: z.number().int().nonnegative(),
+    pin: PinStatus,
+  })
+  .meta({ id: 'Uploaded' })
+
+/** `POST /v1/uploads`: a file, a folder as a form, or a CAR, streamed to a node and pinned. */
+export function uploadRoutes(parts: UploadParts): ApiRoute[] {
+  return [
+    route(
+      {
+        method: 'POST',
+        path: '/v1/uploads',
+        summary: 'Upload a file, a folder (multipart, filenames are paths) or a CAR, and pin it',
+        access: 'uploads:write',
+        query: z.object({
+          name: PinName.optional(),
+          policy: PolicyName.default(DEFAULT_POLICY_NAME),
+          profile: z.enum(PROFILES).default(DEFAULT_PROFILE).describe('How a file or folder becomes a DAG'),
+        }),
+        body: bytes('application/octet-stream', FORM, CAR),
+        answers: { 201: Uploaded },
+      },
+      async ({ caller, query, body, signal }) => {
+        const { policy, maxBytes } = await admit(parts.db, caller.tenantId, query.policy, body, parts.maxUploadBytes)
+        const candidates = await firstNodes(parts.db, { policy, key: randomUUID(), sizeBytes: body.length })
+        const { node, answer } = await sendToFirst(parts.intake, candidates, {
+          query: { kind: kindOf(body.type), profile: query.profile, maxBytes: String(maxBytes) },
+          contentType: body.type,
+          length: body.length,
+          body: body.stream,
+          signal,
+        })
+        const pin = await parts.acceptor.accept(caller.tenantId, {
+          cid: parseCid(answer.cid),
+          cidText: answer.cid,
+          name: query.name,
+          policy: query.policy,
+          profile: answer.profile,
+          firstCopy: firstCopyOf(node, answer),
+        })
+        const view = pinView(pin, await parts.delegates())
+        return { status: 201, body: { cid: answer.cid, size: answer.size, blocks: answer.blocks, pin: view } }
+      },
+    ),
+  ]
+}
+
+/** What can be refused before a byte is read is refused then. */
+async function admit(
+  db: Database,
+  tenantId: number,
+  policyName: string,
+  { length }: IncomingBytes,
+  maxUploadBytes: number,
+) {
+  const [policy, usage] = await Promise.all([getPolicy(db, tenantId, policyName), usageOf(db, tenantId)])
+  if (policy === undefined) throw new HoldfastError('BAD_REQUEST', `There is no policy named ${policyName}.`)
+  if (usage.maxPins !== undefined && usage.pins >= usage.maxPins) {
+    throw new HoldfastError('INSUFFICIENT_FUNDS', `The account has all of its ${usage.maxPins} pins.`)
+  }
+  const maxBytes = Math.min(usage.maxPinBytes ?? maxUploadBytes, maxUploadBytes)
+  if ((length ?? 0) > maxBytes) {
+    throw new HoldfastError('PAYLOAD_TOO_LARGE', `An upload may have at most ${formatSize(maxBytes)}.`)
+  }
+  return { policy: policy.policy, maxBytes }
+}
+
+/** A type that we do not know is that of a file. */
+function kindOf(contentType: string): 'file' | 'directory' | 'car' {
+  const type = contentType.split(';', 1)[0]?.trim().toLowerCase()
+  if (type === CAR) return 'car'
+  return type === FORM ? 'directory' : 'file'
+}
+
+/** Asks the candidates in turn until one takes the body. From its first byte on the upload is that node's. */
+async function sendToFirst(
+  client: IntakeClient,
+  candidates: readonly FirstNode[],
+  intake: Intake,
+): Promise<{ node: FirstNode; answer: IntakeAnswer }> {
+  let refusal: HoldfastError | undefined
+  for (const node of candidates) {
+    try {
+      return { node, answer: await client.send(node, intake) }
+    } catch (error) {
+      if (!(error instanceof NodeRefused)) throw error
+      refusal = error.cause
+    }
+  }
+  throw refusal ?? new HoldfastError('NO_NODE_AVAILABLE', 'No storage node can take an upload just now.')
+}
+
+/** A node that found blocks missing has committed nothing: its pin is fetched like any other. */
+function firstCopyOf(node: FirstNode, { complete, epoch, bytes, blocks }: IntakeAnswer) {
+  return complete ? { node: node.name, epoch, bytes, blocks } : undefined
+}
