@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { openBlockReader } from './blocks/reader.ts'
+import { openBlockStore } from './blocks/store.ts'
+import { MINUTE_MS, SECOND_MS } from './core/units.ts'
+import type { Registered } from './core/sync.ts'
+import { findHolders } from './gateway/holders.ts'
+import { startGateway } from './gateway/server.ts'
+import { runNode, type NodeParts } from './node/run-node.ts'
+import { runPeer } from './peer/main.ts'
+import { childEnvironment, type Config } from './runtime/config.ts'
+import { loadIdentity } from './runtime/identity.ts'
+import type { Log } from './runtime/log.ts'
+import { startMetrics } from './runtime/metrics.ts'
+import { sayReady } from './runtime/role-process.ts'
+
+/** Runs a storage node: store, transfer, gateway and agent in this process, and its peer as a child process. */
+export async function runStorageNode(config: Config, log: Log, signal: AbortSignal): Promise<void> {
+  const folder = resolve(config.HOLDFAST_DATA)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const identity = await loadIdentity(join(folder, 'node.key'))
+  await using _metrics = await startMetrics(config, log)
+  let parts: NodeParts | undefined
+  let gatewayUrl = ''
+  let name = config.HOLDFAST_NODE_NAME ?? ''
+
+  await runNode(
+    {
+      folder,
+      name: config.HOLDFAST_NODE_NAME,
+      labels: config.HOLDFAST_NODE_LABELS,
+      capacityBytes: config.HOLDFAST_CAPACITY,
+      controlUrl: config.HOLDFAST_CONTROL_URL,
+      joinToken: config.HOLDFAST_JOIN_TOKEN,
+      host: config.HOLDFAST_HOST,
+      transferPort: config.HOLDFAST_TRANSFER_PORT,
+      transferAddress: config.HOLDFAST_TRANSFER_ADDRESS,
+      repairBytesPerSecond: undefined,
+      graceMs: config.HOLDFAST_GRACE,
+      peer: {
+        command: process.execPath,
+        args: [join(import.meta.dirname, 'main.ts'), 'peer'],
+        env: childEnvironment({ HOLDFAST_DATA: folder }),
+        socketPath: socketPath(folder),
+      },
+    },
+    {
+      identity,
+      log,
+      openStore: (blocks) => openBlockStore(blocks),
+      startGateway: async (opened) => {
+        parts = opened
+        const gateway = await openGateway(config, opened, { log, ownName: () => name })
+        gatewayUrl = config.HOLDFAST_GATEWAY_URL ?? gateway.url
+        return { url: gatewayUrl, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
+      },
+      onRegistered: (registered: Registered) => {
+        name = registered.name
+        void tellReady(config, { name, gatewayUrl, folder, parts, signal, log })
+      },
+    },
+    signal,
+  )
+}
+
+async function openGateway(
+  config: Config,
+  { store, transferClient, directory }: NodeParts,
+  { log, ownName }: { log: Log; ownName: () => string },
+): ReturnType<typeof startGateway> {
+  const nodes = (): string[] =>
+    directory.current.nodes
+      .filter(({ name, liveness }) => name !== ownName() && liveness === 'up')
+      .map(({ name }) => name)
+  return await startGateway({
+    store,
+    holders: findHolders({ client: transferClient, nodes, log }),
+    log,
+    host: config.HOLDFAST_HOST,
+    port: config.HOLDFAST_GATEWAY_PORT,
+  })
+}
+
+interface ReadyDetails {
+  name: string
+  gatewayUrl: string
+  folder: string
+  parts: NodeParts | undefined
+  signal: AbortSignal
+  log: Log
+}
+
+/** Says that the node is in the cluster and its peer can be dialled. */
+async function tellReady(
+  config: Config,
+  { name, gatewayUrl, folder, parts, signal, log }: ReadyDetails,
+): Promise<void> {
+  try {
+    const within = AbortSignal.any([signal, AbortSignal.timeout(MINUTE_MS)])
+    await parts?.peer.ready({ signal: within })
+    const status = await parts?.peer.client.status({ signal: within })
+    sayReady({
+      id: name,
+      region: config.HOLDFAST_NODE_LABELS['region'],
+      pid: process.pid,
+      gateway: gatewayUrl,
+      peer: status?.peerId,
+      addresses: status?.multiaddrs,
+      data: folder,
+    })
+  } catch (error) {
+    if (!signal.aborted) log.error({ err: error }, 'the peer process does not come up')
+  }
+}
+
+/** Runs the node's peer process, its door to the IPFS network, over the store that the node writes. */
+export async function runPeerProcess(config: Config, log: Log, signal: AbortSignal): Promise<void> {
+  const folder = resolve(config.HOLDFAST_DATA)
+  const identity = await loadIdentity(join(folder, 'node.key'))
+  const isPublic = config.HOLDFAST_DHT_PROTOCOL === '/ipfs/kad/1.0.0'
+  await runPeer(
+    {
+      seed: identity.seed,
+      socketPath: socketPath(folder),
+      reader: await openBlockReader(join(folder, 'blocks')),
+      listen: [
+        `/${config.HOLDFAST_HOST.includes(':') ? 'ip6' : 'ip4'}/${config.HOLDFAST_HOST}/tcp/${config.HOLDFAST_SWARM_PORT}`,
+      ],
+      announce: config.HOLDFAST_ANNOUNCE,
+      dht: {
+        protocol: config.HOLDFAST_DHT_PROTOCOL,
+        mode: 'server',
+        keepPrivateAddresses: !isPublic,
+        bootstrap: config.HOLDFAST_BOOTSTRAP,
+      },
+      dial: { allowPrivate: config.HOLDFAST_DIAL_PRIVATE, deniedPorts: ownPorts(config), deniedHosts: new Set() },
+      log,
+    },
+    signal,
+  )
+}
+
+/** On one machine an origin could name the cluster's own listeners. */
+function ownPorts(config: Config): Set<number> {
+  const gateways = Array.from({ length: config.HOLDFAST_NODES }, (_, index) => config.HOLDFAST_GATEWAY_PORT + index)
+  return new Set([config.HOLDFAST_API_PORT, config.HOLDFAST_METRICS_PORT, ...gateways])
+}
+
+/** Paths of sockets are limited to about 100 bytes; a folder with a longer one has its socket elsewhere. */
+function socketPath(folder: string): string {
+  const inside = join(folder, 'peer.sock')
+  if (Buffer.byteLength(inside) <= 100) return inside
+  return join(tmpdir(), `holdfast-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}.sock`)
+}
