@@ -32,7 +32,7 @@ create table api_token (
 );
 create index api_token_tenant on api_token (tenant_id, created_at);
 
--- A saved policy is never changed: saving again adds a version, and pins move to it.
+-- A version of a policy is never changed: saving again retires it and adds one, and pins move to that.
 create table policy (
   id            integer generated always as identity primary key,
   tenant_id     integer references tenant on delete cascade,
@@ -42,8 +42,13 @@ create table policy (
   copies_min    integer not null,
   copies_target integer not null,
   created_at    timestamptz not null default now(),
-  retired_at    timestamptz
+  retired_at    timestamptz,
+  -- Pins of older versions follow in slices: done, and the last one that was looked at.
+  moved_at      timestamptz,
+  moved_tenant  integer not null default 0,
+  moved_pin     uuid not null default '00000000-0000-0000-0000-000000000000'
 );
+create index policy_unmoved on policy (id) where moved_at is null and retired_at is null;
 -- tenant_id null: a policy of the system, visible to everybody.
 create unique index policy_version on policy (coalesce(tenant_id, 0), name, version);
 create unique index policy_current on policy (coalesce(tenant_id, 0), name) where retired_at is null;

@@ -35,23 +35,26 @@ create table pin (
   -- As the client wrote it.
   cid         text not null,
   name        text,
+  -- The name as filters that ignore case compare it; lower-cased by us, so that no server's locale decides.
+  folded_name text,
   status      text not null default 'queued' check (status in ('queued', 'pinning', 'pinned', 'failed')),
-  -- Unique per tenant, at microseconds.
+  -- Unique per tenant, at microseconds: see services/catalog/pins-clock.ts.
   created_at  timestamptz not null,
   origins     text[] not null default '{}',
   meta        jsonb not null default '{}',
   expires_at  timestamptz,
   -- Profile of the upload that made the root, when there was one.
   profile     text,
-  -- Content that a replaced pin wanted: kept until this pin is pinned, or a day after it failed.
+  -- What the pin that this one replaced wanted: counted in content.pins until this pin is pinned, or a day after it failed.
   replaces_content_id bigint references content,
+  replaces_policy_id  integer references policy,
   status_at   timestamptz not null default now(),
   primary key (tenant_id, id)
 );
 create unique index pin_created on pin (tenant_id, created_at desc);
 create index pin_status on pin (tenant_id, status, created_at desc);
 create index pin_content on pin (content_id, tenant_id);
-create index pin_name on pin using gin (tenant_id, lower(name) gin_trgm_ops);
+create index pin_name on pin using gin (tenant_id, folded_name gin_trgm_ops);
 create index pin_meta on pin using gin (tenant_id, meta jsonb_path_ops);
 create index pin_expiry on pin (expires_at) where expires_at is not null;
 create index pin_replaces on pin (replaces_content_id) where replaces_content_id is not null;

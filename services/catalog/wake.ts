@@ -15,6 +15,11 @@ export interface Wakes extends AsyncDisposable {
   on(channel: string, heard: (key: string | undefined) => void): () => void
 }
 
+/** Channels. Roots were queued for a look at their placement. */
+export const RECONCILE = 'reconcile'
+/** A policy was saved, and pins shall follow it. */
+export const POLICIES = 'policies'
+
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20
 /** More keys of one channel than these become one hint without a key. A notification holds less than 8,000 bytes. */
