@@ -10,6 +10,19 @@ export interface StoredRoot {
   bytes: number
 }
 
+/** How a store is opened by its writing process. */
+export interface StoreOptions {
+  /** Size from which a segment file takes no more blocks. Default 512 MiB. */
+  segmentBytes?: number
+  /**
+   * Free space below which `openBatch` refuses; writes of batches that are open already are refused below half of it,
+   * so that the index can always be written and collection can run. Default 2 % of the disk, at most 1 GiB.
+   */
+  reserveBytes?: number
+  /** How often a store that refuses writes tries the disk again. Default 1 s. */
+  probeMs?: number
+}
+
 /** What the disk under the store can take. */
 export interface StoreSpace {
   capacityBytes: number
@@ -63,7 +76,8 @@ export interface BlockStore extends BlockReader {
   verifyRoot(root: CID, options?: Abortable & { onProgress?: (bytes: number) => void }): Promise<RootCheck | undefined>
   /**
    * Gives back the space of blocks that no root counts, no open batch has touched, and that were written or last
-   * touched more than `graceMs` ago. Reads go on meanwhile.
+   * touched at least `graceMs` ago. A release that leaves a block uncounted is such a touch. Only the time during which
+   * the store was open counts, by the monotonic clock. Reads go on meanwhile.
    */
   collect(options: Abortable & { graceMs: number }): Promise<{ blocks: number; bytes: number }>
 }
