@@ -25,7 +25,7 @@ export interface PinQuery {
 export interface PinPage {
   /** The newest first. */
   pins: PinRow[]
-  /** Pins that pass all filters, on this page and not: counted up to {@link MOST_COUNTED}. */
+  /** Pins that pass all filters, on this page and not. With filters they are counted up to {@link MOST_COUNTED}. */
   count: number
   /** False when there are more than were counted. */
   exact: boolean
@@ -43,8 +43,7 @@ export async function listPins(sql: Sql, tenantId: number, query: PinQuery): Pro
   const filter = await filterOf(sql, tenantId, query)
   if (filter === undefined) return { pins: [], count: 0, exact: true }
   const [rows, counted] = await Promise.all([newest(sql, filter, query.limit + 1), countMatches(sql, filter)])
-  const pins = await wholeMilliseconds(sql, filter, rows, query.limit)
-  return { pins, count: Math.max(Math.min(counted, MOST_COUNTED), pins.length), exact: counted <= MOST_COUNTED }
+  return { pins: await wholeMilliseconds(sql, filter, rows, query.limit), ...counted }
 }
 
 interface Filter {
@@ -133,16 +132,17 @@ async function readPins(sql: Sql, pins: string, values: readonly unknown[]): Pro
   return rows.map(pinOf)
 }
 
-async function countMatches(sql: Sql, filter: Filter): Promise<number> {
+async function countMatches(sql: Sql, filter: Filter): Promise<Pick<PinPage, 'count' | 'exact'>> {
   const isWhole = filter.statuses === undefined && filter.conditions.length === 1
-  if (isWhole) return countAll(sql, filter.tenantId)
+  if (isWhole) return { count: await countAll(sql, filter.tenantId), exact: true }
   const status = filter.statuses === undefined ? '' : `and p.status = any ($${filter.values.length + 1}::text[])`
   const [row] = await sql.query<{ count: number }>(
     `select count(*)::int as count from (
        select from pin p where ${filter.conditions.join(' and ')} ${status} limit ${MOST_COUNTED + 1}) matching`,
     filter.statuses === undefined ? filter.values : [...filter.values, filter.statuses],
   )
-  return row?.count ?? 0
+  const count = row?.count ?? 0
+  return { count: Math.min(count, MOST_COUNTED), exact: count <= MOST_COUNTED }
 }
 
 async function countAll(sql: Sql, tenantId: number): Promise<number> {
