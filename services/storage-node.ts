@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { openBlockReader } from './blocks/reader.ts'
 import { openBlockStore } from './blocks/store.ts'
-import { MINUTE_MS, SECOND_MS } from './core/units.ts'
+import { MINUTE_MS } from './core/units.ts'
 import type { Registered } from './core/sync.ts'
 import { findHolders } from './gateway/holders.ts'
 import { startGateway } from './gateway/server.ts'
@@ -21,7 +21,8 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
   const folder = resolve(config.HOLDFAST_DATA)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const identity = await loadIdentity(join(folder, 'node.key'))
-  await using _metrics = await startMetrics(config, log)
+  await using metrics = await startMetrics(config, log)
+  metrics.registry.setDefaultLabels({ node: config.HOLDFAST_NODE_NAME ?? '' })
   let parts: NodeParts | undefined
   let gatewayUrl = ''
   let name = config.HOLDFAST_NODE_NAME ?? ''

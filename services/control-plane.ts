@@ -1,0 +1,93 @@
+import { mkdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { createApi } from './api/api.ts'
+import { createAuthenticator } from './catalog/authenticator.ts'
+import { openDatabase, type Database } from './catalog/database.ts'
+import { touchController } from './catalog/directory.ts'
+import { migrate } from './catalog/migrate.ts'
+import { createJoinToken } from './catalog/nodes-joining.ts'
+import { createPinAcceptor } from './catalog/pins-accept.ts'
+import { ensureDefaultPolicy } from './catalog/policies.ts'
+import { ensureTenant } from './catalog/tenants.ts'
+import { openWakes } from './catalog/wake.ts'
+import { HoldfastError } from './core/errors.ts'
+import type { NodeIdentity } from './core/node-key.ts'
+import { SECOND_MS } from './core/units.ts'
+import type { Config } from './runtime/config.ts'
+import { webApplication } from './runtime/http/application.ts'
+import { healthRoutes } from './runtime/http/health.ts'
+import { httpMetrics } from './runtime/http/metrics.ts'
+import { door } from './runtime/http/mount.ts'
+import { listen } from './runtime/http/server.ts'
+import { loadIdentity } from './runtime/identity.ts'
+import type { Log } from './runtime/log.ts'
+import { loop } from './runtime/loop.ts'
+import { startMetrics } from './runtime/metrics.ts'
+import { sayReady } from './runtime/role-process.ts'
+import { startScheduler } from './scheduler/scheduler.ts'
+import { createSync } from './scheduler/sync.ts'
+import { sessionGate, syncRoutes } from './scheduler/sync-routes.ts'
+
+/** The tenant whose token the configuration names. */
+const FIRST_TENANT = 'main'
+/** Nodes take uploads from controllers that were seen within a minute. */
+const TOUCH_MS = 15 * SECOND_MS
+
+/** Runs the control plane: API, the nodes' sync endpoint, and the scheduler's loops, over Postgres. */
+export async function runControlPlane(config: Config, log: Log, signal: AbortSignal): Promise<void> {
+  if (config.DATABASE_URL === undefined) {
+    throw new HoldfastError('CONFIG', 'The control plane needs DATABASE_URL; `npm start` brings its own Postgres.')
+  }
+  const folder = resolve(config.HOLDFAST_DATA)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const identity = await loadIdentity(join(folder, 'controller.key'))
+
+  await using db = openDatabase(config.DATABASE_URL)
+  await prepare(db, config, identity)
+  await using metrics = await startMetrics(config, log)
+  await using wakes = openWakes(db)
+  const settings = {
+    graceMs: config.HOLDFAST_GRACE,
+    liveness: { suspectMs: config.HOLDFAST_SUSPECT_AFTER, downMs: config.HOLDFAST_DOWN_AFTER },
+  }
+  using api = createApi({
+    db,
+    wakes,
+    acceptor: createPinAcceptor(db, wakes),
+    authenticator: createAuthenticator(db, wakes),
+    identity,
+    log,
+  })
+  const health = healthRoutes({
+    checks: { Postgres: async () => void (await db.query('select 1')) },
+    stopping: signal,
+  })
+  const application = webApplication({
+    doors: [api.door, door(syncRoutes(createSync(db, { wakes })), sessionGate), door(health)],
+    metrics: httpMetrics(metrics.registry),
+    log,
+    crossOrigin: true,
+  })
+  await using listening = await listen(application, {
+    host: config.HOLDFAST_HOST,
+    port: config.HOLDFAST_API_PORT,
+    settingName: 'HOLDFAST_API_PORT',
+  })
+  log.info({ url: listening.url }, 'the control plane is up')
+  sayReady({ api: listening.url })
+  await Promise.all([
+    startScheduler({ db, wakes, log, settings, signal }),
+    loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),
+  ])
+}
+
+/** Brings the database to the current schema, and makes what the configuration names. */
+async function prepare(db: Database, config: Config, identity: NodeIdentity): Promise<void> {
+  await migrate(db)
+  await ensureDefaultPolicy(db)
+  await ensureTenant(db, FIRST_TENANT, config.HOLDFAST_TOKEN)
+  if (config.HOLDFAST_JOIN_TOKEN !== undefined) {
+    await createJoinToken(db, { name: 'configuration', token: config.HOLDFAST_JOIN_TOKEN })
+  }
+  await touchController(db, identity.publicKey)
+}
