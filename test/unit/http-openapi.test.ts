@@ -49,5 +49,5 @@ test('the document is made of the declarations, with named schemas once', () => 
   }
   assert.deepEqual(Object.keys(schemas).sort(), ['Failure', 'TestPart', 'TestWhole'])
   assert.deepEqual(schemas['TestWhole']?.properties['parts']?.items, { $ref: '#/components/schemas/TestPart' })
-  assert.equal(JSON.stringify(document).includes('inline-'), false)
+  assert.equal(JSON.stringify(document).includes('unnamed-'), false)
 })

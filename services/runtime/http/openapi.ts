@@ -71,24 +71,21 @@ function response(answer: AnswerSpec, schemas: Schemas): Json {
 
 /**
  * Collects schemas while the document is built, and converts them all at once: only then does zod refer from one to
- * another instead of repeating it. Schemas without an id stand in the document where they are used.
+ * another instead of repeating it. Schemas without an id get one for the time being, and stand in the document where they
+ * are used in the end.
  */
 class Schemas {
   private readonly collected = z.registry<{ id: string }>()
-  private readonly inline = new Map<string, Json>()
+  private unnamed = 0
 
   reference(schema: z.ZodType): Json {
-    const slot: Json = {}
     this.collectNamed(schema)
-    const id = z.globalRegistry.get(schema)?.id
-    if (id !== undefined) return { $ref: componentUri(id) }
-    const key = `inline-${this.inline.size}`
-    this.collected.add(schema, { id: key })
-    this.inline.set(key, slot)
-    return slot
+    const id = z.globalRegistry.get(schema)?.id ?? this.collected.get(schema)?.id ?? `${UNNAMED}${this.unnamed++}`
+    this.collected.add(schema, { id })
+    return { $ref: componentUri(id) }
   }
 
-  /** Registers the schema and those inside it that have an id. */
+  /** Registers the schemas inside this one that have an id. */
   private collectNamed(schema: z.ZodType): void {
     const override = ({ zodSchema }: { zodSchema: z.core.$ZodType }): void => {
       const id = z.globalRegistry.get(zodSchema)?.id
@@ -99,33 +96,33 @@ class Schemas {
 
   resolve(document: Json): Json {
     const converted = z.toJSONSchema(this.collected, { ...CONVERSION, uri: componentUri }).schemas
-    const components: Record<string, Json> = {}
-    for (const [id, schema] of Object.entries(converted)) {
+    const components = Object.entries(converted).map(([id, schema]) => {
       const { $schema: _dialect, $id: _id, id: _name, ...bare } = schema as Json
-      const slot = this.inline.get(id)
-      if (slot === undefined) components[id] = bare
-      else Object.assign(slot, bare)
+      return [id, bare] as const
+    })
+    const unnamed = new Map(components.filter(([id]) => id.startsWith(UNNAMED)))
+    const named = components.filter(([id]) => !id.startsWith(UNNAMED)).sort(([a], [b]) => (a < b ? -1 : 1))
+    const whole = {
+      ...document,
+      components: { ...(document['components'] as Json), schemas: Object.fromEntries(named) },
     }
-    const used = referredTo(document, components)
-    const kept = Object.fromEntries(Object.entries(components).filter(([id]) => used.has(id)))
-    return { ...document, components: { ...(document['components'] as Json), schemas: kept } }
+    return withoutReferences(whole, unnamed) as Json
   }
 }
+
+const UNNAMED = 'unnamed-'
+const COMPONENTS = '#/components/schemas/'
 
 function componentUri(id: string): string {
-  return `#/components/schemas/${id}`
+  return `${COMPONENTS}${id}`
 }
 
-function referredTo(document: Json, components: Record<string, Json>): Set<string> {
-  const used = new Set<string>()
-  const pending: unknown[] = [document]
-  while (pending.length > 0) {
-    const texts = JSON.stringify(pending.pop()).matchAll(/"#\/components\/schemas\/([^"]+)"/g)
-    for (const [, id = ''] of texts) {
-      if (used.has(id)) continue
-      used.add(id)
-      pending.push(components[id])
-    }
-  }
-  return used
+/** The value with references to unnamed schemas replaced by those. */
+function withoutReferences(value: unknown, unnamed: ReadonlyMap<string, Json>): unknown {
+  if (Array.isArray(value)) return value.map((item) => withoutReferences(item, unnamed))
+  if (typeof value !== 'object' || value === null) return value
+  const { $ref: reference, ...beside } = value as Json
+  const target = typeof reference === 'string' ? unnamed.get(reference.slice(COMPONENTS.length)) : undefined
+  const source = target === undefined ? value : { ...target, ...beside }
+  return Object.fromEntries(Object.entries(source).map(([key, item]) => [key, withoutReferences(item, unnamed)]))
 }
