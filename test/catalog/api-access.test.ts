@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SCOPES } from '../../services/core/scopes.ts'
+import type { ApiRoute } from '../../services/api/route.ts'
+import { openTestApi, type TestApi } from '../support/api.ts'
+import { rawCid } from '../support/cids.ts'
+import { failure } from '../support/web.ts'
+
+const cid = rawCid('owned').toString()
+const policy = { copies: { min: 1, target: 1 } }
+
+/** Ids that belong to the first tenant, by the parameter of the path that names them. */
+async function belongings(api: TestApi): Promise<Record<string, string>> {
+  const pin = await api.json<{ requestid: string }>('POST', '/psa/pins', { body: { cid, name: 'secret' } })
+  const token = await api.json<{ id: string }>('POST', '/v1/tokens', {
+    body: { name: 'secret', scopes: ['pins:read'] },
+  })
+  await api.json('PUT', '/v1/policies/secret', { body: policy })
+  return { '/pins/{requestid}': pin.requestid, '/tokens/{id}': token.id, '/policies/{name}': 'secret' }
+}
+
+/** A body that each route accepts. */
+function bodyOf({ spec }: ApiRoute): unknown {
+  if (spec.path.startsWith('/v1/policies')) return policy
+  if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
+  return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }
+}
+
+function call(api: TestApi, route: ApiRoute, path: string, token: string): Promise<Response> {
+  const { method, body } = route.spec
+  if (body === undefined) return api.send(method, path, { token })
+  if (body.kind === 'lines')
+    return api.send(method, path, { token, body: '{}', headers: { 'Content-Type': 'application/x-ndjson' } })
+  return api.send(method, path, { token, body: body.kind === 'bytes' ? 'x' : bodyOf(route) })
+}
+
+/** Nodes are the cluster's, not an account's; PUT makes the caller's own policy. */
+function namesBelonging({ spec }: ApiRoute): boolean {
+  return spec.path.includes('{') && !spec.path.startsWith('/v1/nodes/') && spec.method !== 'PUT'
+}
+
+test("another account's id is not found, on every route that takes one", async (t) => {
+  await using api = await openTestApi()
+  const ids = await belongings(api)
+  const routes = api.api.routes.filter(namesBelonging)
+  assert.ok(routes.length >= 6)
+  for (const route of routes) {
+    const { method, path } = route.spec
+    await t.test(`${method} ${path}`, async () => {
+      const place = Object.keys(ids).find((part) => path.includes(part))
+      assert.ok(place, `the test knows no id for ${path}`)
+      const foreign = path.replace(/\{\w+\}/, ids[place] ?? '')
+      const theirs = await call(api, route, foreign, api.otherToken)
+      const nobodys = await call(
+        api,
+        route,
+        path.replace(/\{\w+\}/, place.includes('name') ? 'none' : '019a0000-0000-7000-8000-000000000000'),
+        api.otherToken,
+      )
+      assert.equal(theirs.status, 404)
+      const [told, expected] = [await failure(theirs), await failure(nobodys)]
+      assert.equal(nobodys.status, 404)
+      assert.equal(told.reason, expected.reason)
+    })
+  }
+  for (const [place, id] of Object.entries(ids)) {
+    if (place !== '/tokens/{id}')
+      assert.equal(
+        (await api.send('GET', `${place.includes('pins') ? '/psa' : '/v1'}${place.replace(/\{\w+\}/, id)}`)).status,
+        200,
+      )
+  }
+})
+
+test("lists and figures show nothing of another account's", async () => {
+  await using api = await openTestApi()
+  await belongings(api)
+  const token = api.otherToken
+  const pins = await api.json<{ count: number }>('GET', '/psa/pins?status=queued,pinning,pinned,failed&name=secret', {
+    token,
+  })
+  assert.equal(pins.count, 0)
+  assert.equal((await api.json<{ count: number }>('GET', `/psa/pins?cid=${cid}`, { token })).count, 0)
+  assert.equal((await api.json<{ pins: number }>('GET', '/v1/usage', { token })).pins, 0)
+  const lists = await Promise.all(
+    ['/v1/tokens', '/v1/policies'].map((path) => api.json<object>('GET', path, { token })),
+  )
+  assert.equal(JSON.stringify(lists).includes('secret'), false)
+})
+
+test('every route that is not public refuses a missing token with 401 and a missing scope with 403', async (t) => {
+  await using api = await openTestApi()
+  const guarded = api.api.routes.filter(({ spec }) => spec.access !== 'public')
+  assert.ok(guarded.length > 15)
+  for (const route of guarded) {
+    const { method, path, access } = route.spec
+    await t.test(`${method} ${path}`, async () => {
+      assert.ok((SCOPES as readonly string[]).includes(access))
+      const somewhere = path.replace(/\{\w+\}/, '019a0000-0000-7000-8000-000000000000')
+      assert.equal((await call(api, route, somewhere, 'wrong')).status, 401)
+      const others = SCOPES.filter((scope) => scope !== access)
+      const refused = await call(api, route, somewhere, await api.tokenWith(...others))
+      assert.equal(refused.status, 403)
+      assert.match((await failure(refused)).details, new RegExp(access))
+      const admitted = await call(api, route, somewhere, await api.tokenWith(access as (typeof SCOPES)[number]))
+      assert.ok(admitted.status !== 401 && admitted.status !== 403, String(admitted.status))
+    })
+  }
+})
+
+test('only what tells nothing of an account is public', async () => {
+  await using api = await openTestApi()
+  const open = api.api.routes.filter(({ spec }) => spec.access === 'public').map(({ spec }) => spec.path)
+  assert.deepEqual(open.sort(), ['/', '/openapi.json'])
+})
