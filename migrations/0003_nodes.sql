@@ -21,6 +21,8 @@ create table node (
   registered_at timestamptz not null default now(),
   -- The whole inventory of the present session was read at that time; null: wanted.
   inventory_at timestamptz,
+  -- Its last slice came at that time: while slices come, no new inventory is asked for.
+  inventory_slice_at timestamptz,
   -- All its copies were marked lost at that time.
   lost_at      timestamptz
 );

@@ -23,9 +23,13 @@ export async function applyInventory(sql: Sql, session: NodeSession, slice: Inve
   await enqueue(sql, [...new Set(changed)], 3)
 }
 
-/** The node has shown all it holds. */
-export async function finishInventory(sql: Sql, { nodeId, epoch }: NodeSession): Promise<void> {
-  await sql.run(`update node set inventory_at = now() where id = $1 and epoch = $2`, [nodeId, epoch])
+/** Notes that a slice has come; with the last one the node has shown all it holds. */
+export async function noteInventory(sql: Sql, { nodeId, epoch }: NodeSession, done: boolean): Promise<void> {
+  await sql.run(
+    `update node set inventory_slice_at = now(), inventory_at = case when $3 then now() else inventory_at end
+      where id = $1 and epoch = $2`,
+    [nodeId, epoch, done],
+  )
 }
 
 interface Held {

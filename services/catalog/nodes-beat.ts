@@ -2,6 +2,9 @@ import { HoldfastError } from '../core/errors.ts'
 import type { Beat } from '../core/sync.ts'
 import type { Sql } from './database.ts'
 
+/** An inventory whose next slice does not come in this time is begun anew. */
+const SLICE_PATIENCE_MS = 30_000
+
 /** A node whose session was checked. */
 export interface NodeSession {
   nodeId: number
@@ -32,7 +35,9 @@ export async function recordBeat(
         where n.id = b.node_id and n.session_hash = $1
         returning b.node_id)
      select n.id as "nodeId", n.epoch, coalesce(n.labels ->> 'region', '') as region,
-            (n.inventory_at is null or n.inventory_at < now() - make_interval(secs => $8 / 1000.0)) as "inventoryWanted"
+            (n.inventory_at is null or n.inventory_at < now() - make_interval(secs => $8 / 1000.0))
+              and (n.inventory_slice_at is null or n.inventory_slice_at < now() - make_interval(secs => $9 / 1000.0))
+              as "inventoryWanted"
        from node n join heard on heard.node_id = n.id`,
     [
       sessionHash,
@@ -43,6 +48,7 @@ export async function recordBeat(
       beat.roots,
       beat.refusal ?? null,
       inventoryEveryMs,
+      SLICE_PATIENCE_MS,
     ],
   )
   if (session === undefined) throw staleSession()

@@ -106,7 +106,8 @@ async function renewNode(sql: Sql, { registration, sessionHash }: NewSession): P
   const [known] = await sql.query<Joined>(
     `update node
         set epoch = epoch + 1, session_hash = $2, name = coalesce($3, name), labels = $4, transfer = $5, gateway = $6,
-            liveness = 'up', registered_at = clock_timestamp(), inventory_at = null, lost_at = null
+            liveness = 'up', registered_at = clock_timestamp(), inventory_at = null,
+            inventory_slice_at = null, lost_at = null
       where public_key = $1
       returning id as "nodeId", name, epoch`,
     [keyBytes(registration), sessionHash, registration.name ?? null, ...placeOf(registration)],

@@ -13,11 +13,7 @@ export interface ContentCase {
   bytes: number | undefined
   /** How long no pin has wanted it; undefined while one does. */
   idleMs: number | undefined
-  /** Nobody wants it, but the pin that replaces it is not pinned yet. */
-  isKept: boolean
   isGivenUp: boolean
-  /** A pin was made since it was given up. */
-  isWantedAgain: boolean
   /** Distinct policies of its pins. */
   policies: { policyId: number; policy: Policy }[]
   replicas: ReplicaCase[]
@@ -39,26 +35,18 @@ export interface ReplicaCase extends PlacedReplica {
   error: string | null
 }
 
-/** How long a failed pin still keeps the content that it was to replace. */
-const KEEP_AFTER_FAILURE = '1 day'
-
 /**
  * Locks contents and their replicas until the transaction ends and reads them. Contents that another transaction has
  * locked are left out: they are to be asked for again.
  */
 export async function lockContents(sql: Sql, contentIds: readonly string[]): Promise<ContentCase[]> {
   const contents = await sql.prepared<ContentRow>(
-    'lock-contents',
+    'reconcile-lock-contents',
     `select c.id as "contentId", c.cid, c.bytes::float8 as bytes,
             case when c.pins = 0 then extract(epoch from now() - c.idle_since)::float8 * 1000 end as "idleMs",
-            c.pins = 0 and exists (
-              select from pin p where p.replaces_content_id = c.id and p.status <> 'pinned'
-                 and (p.status <> 'failed' or p.status_at > now() - $2::interval)) as "isKept",
-            c.given_up is not null as "isGivenUp",
-            c.given_up is not null and exists (
-              select from pin p where p.content_id = c.id and p.status in ('queued', 'pinning')) as "isWantedAgain"
+            c.given_up is not null as "isGivenUp"
        from content c where c.id = any ($1) order by c.id for no key update of c skip locked`,
-    [contentIds, KEEP_AFTER_FAILURE],
+    [contentIds],
   )
   const locked = contents.map(({ contentId }) => contentId)
   const [policies, replicas] = [await readPolicies(sql, locked), await readReplicas(sql, locked, 'for update of r')]
@@ -76,7 +64,7 @@ export async function readContents(sql: Sql, contentIds: readonly string[]): Pro
   const contents = await sql.query<ContentRow>(
     `select c.id as "contentId", c.cid, c.bytes::float8 as bytes,
             case when c.pins = 0 then extract(epoch from now() - c.idle_since)::float8 * 1000 end as "idleMs",
-            false as "isKept", c.given_up is not null as "isGivenUp", false as "isWantedAgain"
+            c.given_up is not null as "isGivenUp"
        from content c where c.id = any ($1) order by c.id`,
     [contentIds],
   )
@@ -89,9 +77,7 @@ interface ContentRow {
   cid: Uint8Array
   bytes: number | null
   idleMs: number | null
-  isKept: boolean
   isGivenUp: boolean
-  isWantedAgain: boolean
 }
 
 function assemble(
@@ -99,15 +85,13 @@ function assemble(
   policies: Map<string, ContentCase['policies']>,
   replicas: Map<string, ReplicaCase[]>,
 ): ContentCase {
-  const { contentId, cid, bytes, idleMs, isKept, isGivenUp, isWantedAgain } = content
+  const { contentId, cid, bytes, idleMs, isGivenUp } = content
   return {
     contentId,
     root: cidKey(CID.decode(cid)),
     bytes: bytes ?? undefined,
     idleMs: idleMs ?? undefined,
-    isKept,
     isGivenUp,
-    isWantedAgain,
     policies: policies.get(contentId) ?? [],
     replicas: replicas.get(contentId) ?? [],
   }
@@ -115,7 +99,7 @@ function assemble(
 
 async function readPolicies(sql: Sql, contentIds: readonly string[]): Promise<Map<string, ContentCase['policies']>> {
   const rows = await sql.prepared<{ contentId: string; policyId: number; policy: Policy }>(
-    'read-content-policies',
+    'reconcile-read-policies',
     `select cp.content_id as "contentId", cp.policy_id as "policyId", p.spec as policy
        from content_policy cp join policy p on p.id = cp.policy_id
       where cp.content_id = any ($1) and cp.pins > 0
@@ -131,7 +115,7 @@ async function readReplicas(
   lock: 'for update of r' | '',
 ): Promise<Map<string, ReplicaCase[]>> {
   const rows = await sql.prepared<ReplicaCase & { contentId: string }>(
-    lock === '' ? 'read-replicas' : 'lock-replicas',
+    lock === '' ? 'reconcile-read-replicas' : 'reconcile-lock-replicas',
     `select r.content_id as "contentId", r.node_id as "nodeId", r.state, r.attempts, r.prio,
             r.lease is not null as "isLeased", r.due_at = 'infinity' as "isParked", r.recheck as "isRechecked",
             r.done_bytes::float8 as "doneBytes", r.verified_at as "verifiedAt",

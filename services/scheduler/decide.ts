@@ -37,7 +37,7 @@ export function decide(content: ContentCase, cluster: Cluster, settings: DecideS
   const { nodes } = cluster
   if (content.policies.length === 0) return decideUnwanted(content, settings)
   const isHeld = content.replicas.some(({ state }) => state === 'lost' || SOURCE_STATES.includes(state))
-  if (content.isGivenUp && !isHeld && !content.isWantedAgain) return abandon(content, nodes, undefined)
+  if (content.isGivenUp && !isHeld) return abandon(content, nodes, undefined)
   const failure = isHeld || content.isGivenUp ? undefined : reasonToGiveUp(content.replicas)
   if (failure !== undefined) return abandon(content, nodes, failure)
   return decideWanted(content, cluster, settings)
@@ -60,7 +60,7 @@ function nothing({ contentId }: ContentCase): Verdict {
 
 /** Within the grace time nobody works on it; after it, every copy goes, and then the content itself. */
 function decideUnwanted(content: ContentCase, { graceMs }: DecideSettings): Verdict {
-  const isDue = content.idleMs !== undefined && content.idleMs >= graceMs && !content.isKept
+  const isDue = content.idleMs !== undefined && content.idleMs >= graceMs
   if (!isDue) return { ...nothing(content), schedule: parkAll(content.replicas) }
   const untouched = content.replicas.filter(isUntouched).map(({ nodeId }) => nodeId)
   const { release } = plan({ policies: [], nodes: [], replicas: content.replicas, root: content.root })

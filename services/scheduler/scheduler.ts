@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '../catalog/database.ts'
 import { expireLeases, lead, resign, type Lead } from '../catalog/leases.ts'
-import type { Wakes } from '../catalog/wake.ts'
+import { movePinsToPolicies } from '../catalog/policies-move.ts'
+import { expirePins, releaseReplaced } from '../catalog/pins-remove.ts'
+import { POLICIES, RECONCILE, type Wakes } from '../catalog/wake.ts'
 import type { Log } from '../runtime/log.ts'
 import { loop } from '../runtime/loop.ts'
 import { Bell } from './bell.ts'
+import { DIRECTORY, NODE, PINS } from './channels.ts'
 import { detect } from './detect.ts'
 import { reconcile } from './reconcile.ts'
 import { DEFAULT_SCHEDULER_SETTINGS, type SchedulerSettings } from './settings.ts'
@@ -18,8 +21,8 @@ export interface SchedulerOptions {
   signal: AbortSignal
 }
 
-/** Leases that one pass takes back. */
-const EXPIRY_SLICE = 500
+/** Leases, or pins, that one statement looks after. */
+const SLICE = 500
 
 /**
  * Runs the control loops until the signal is aborted, and resolves when the last pass has ended. Any number of processes may
@@ -30,6 +33,7 @@ export async function startScheduler(options: SchedulerOptions): Promise<void> {
   const holder = randomUUID()
   await Promise.all([
     runReconciler(options, settings),
+    runPolicyMoves(options, settings),
     runDetector(options, settings, holder),
     runSweeper(options, settings, holder),
   ])
@@ -37,15 +41,14 @@ export async function startScheduler(options: SchedulerOptions): Promise<void> {
 
 async function runReconciler({ db, wakes, log, signal }: SchedulerOptions, settings: SchedulerSettings): Promise<void> {
   const bell = new Bell()
-  const stop = wakes.on('reconcile', bell.ring)
+  const stop = wakes.on(RECONCILE, bell.ring)
   const pass = async (): Promise<boolean> => {
     await bell.wait(settings.lookMs, signal)
     for (let isFull = true; isFull && !signal.aborted;) {
       const outcome = await reconcile(db, settings)
       isFull = outcome.isFull
-      for (const nodeId of outcome.wake) wakes.announce('node', String(nodeId))
-      for (const tenantId of new Set(outcome.settled.map((pin) => pin.tenantId)))
-        wakes.announce('pins', String(tenantId))
+      for (const nodeId of outcome.wake) wakes.announce(NODE, String(nodeId))
+      for (const tenantId of new Set(outcome.settled.map((pin) => pin.tenantId))) wakes.announce(PINS, String(tenantId))
       if (outcome.taken > 0) log.debug({ taken: outcome.taken, settled: outcome.settled.length }, 'reconciled')
     }
     return true
@@ -54,12 +57,28 @@ async function runReconciler({ db, wakes, log, signal }: SchedulerOptions, setti
   stop()
 }
 
+/** Lets pins follow policies that were saved since. */
+async function runPolicyMoves(
+  { db, wakes, log, signal }: SchedulerOptions,
+  settings: SchedulerSettings,
+): Promise<void> {
+  const bell = new Bell()
+  const stop = wakes.on(POLICIES, bell.ring)
+  const pass = async (): Promise<boolean> => {
+    await bell.wait(settings.lookMs, signal)
+    while (!signal.aborted && (await movePinsToPolicies(db, SLICE))) wakes.announce(RECONCILE)
+    return true
+  }
+  await loop('policies', pass, { everyMs: settings.lookMs, log, signal })
+  stop()
+}
+
 async function runDetector(options: SchedulerOptions, settings: SchedulerSettings, holder: string): Promise<void> {
   const { db, wakes, log } = options
   await whileLeading('detector', options, { settings, holder }, async ({ heldMs }) => {
     const { hasChanged, lost } = await detect(db, { limits: settings.liveness, heardMs: heldMs, log })
-    if (hasChanged) wakes.announce('directory')
-    if (lost > 0) wakes.announce('reconcile')
+    if (hasChanged) wakes.announce(DIRECTORY)
+    if (lost > 0) wakes.announce(RECONCILE)
     return false
   })
 }
@@ -69,11 +88,13 @@ async function runSweeper(options: SchedulerOptions, settings: SchedulerSettings
   const sweep = new Sweep()
   const drains = new DrainSweep()
   await whileLeading('sweeper', options, { settings, holder }, async (held) => {
-    await expireLeases(db, EXPIRY_SLICE)
+    await expireLeases(db, SLICE)
+    await expirePins(db, SLICE)
+    await releaseReplaced(db, SLICE)
     await sweepIdle(db, settings.graceMs)
     await drains.pass(db)
     const isHurried = await sweep.pass(db, held, { role: 'sweeper', everyMs: settings.sweepMs })
-    wakes.announce('reconcile')
+    wakes.announce(RECONCILE)
     return isHurried
   })
 }

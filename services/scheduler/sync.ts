@@ -1,16 +1,17 @@
 import { CID } from 'multiformats/cid'
 import type { Database } from '../catalog/database.ts'
 import { readDirectory } from '../catalog/directory.ts'
-import { applyInventory, finishInventory } from '../catalog/inventory.ts'
+import { applyInventory, noteInventory } from '../catalog/inventory.ts'
 import { holdSession, recordBeat, type NodeSession } from '../catalog/nodes-beat.ts'
 import { createChallenge } from '../catalog/nodes-joining.ts'
 import { applyReports } from '../catalog/replicas-reports.ts'
 import { claimWork, returnWork, type ClaimedWork } from '../catalog/replicas-work.ts'
 import { hashToken } from '../catalog/token-text.ts'
-import type { Wakes } from '../catalog/wake.ts'
+import { RECONCILE, type Wakes } from '../catalog/wake.ts'
 import { cidKey } from '../core/cid.ts'
 import type { Directory, Registered, Registration, SyncRequest, SyncResponse, Work } from '../core/sync.ts'
 import { Bell } from './bell.ts'
+import { DIRECTORY, NODE } from './channels.ts'
 import { register } from './register.ts'
 import { DEFAULT_SCHEDULER_SETTINGS, type SchedulerSettings } from './settings.ts'
 
@@ -46,15 +47,15 @@ export function createSync(
     },
     async register(registration) {
       const registered = await register(db, registration)
-      wakes.announce('directory')
+      wakes.announce(DIRECTORY)
       return registered
     },
     async sync(session, request, signal) {
       const node = await recordBeat(db, hashToken(session), request.beat, all.inventoryEveryMs)
-      if (node.hasMoved) wakes.announce('directory')
+      if (node.hasMoved) wakes.announce(DIRECTORY)
       const stale = await takeReports(db, node, request, all)
       if (request.inventory !== undefined || request.reports.some(({ outcome }) => outcome !== 'progress')) {
-        wakes.announce('reconcile')
+        wakes.announce(RECONCILE)
       }
       const inventoryWanted = node.inventoryWanted && request.inventory === undefined
       const isNews = stale.length > 0
@@ -75,10 +76,10 @@ export function createSync(
   ): Promise<{ work: ClaimedWork[]; directory: Directory }> {
     const bell = new Bell()
     const stops = [
-      wakes.on('node', (key) => {
+      wakes.on(NODE, (key) => {
         if (key === undefined || key === String(node.nodeId)) bell.ring()
       }),
-      wakes.on('directory', bell.ring),
+      wakes.on(DIRECTORY, bell.ring),
     ]
     const deadline = performance.now() + Math.min(request.waitMs, all.maxWaitMs)
     try {
@@ -90,7 +91,7 @@ export function createSync(
         signal.throwIfAborted()
         const leftMs = deadline - performance.now()
         if (work.length > 0 || isNews || current.version !== request.directory || leftMs <= 0) {
-          if (work.some(({ verb }) => verb === 'hold')) wakes.announce('reconcile')
+          if (work.some(({ verb }) => verb === 'hold')) wakes.announce(RECONCILE)
           return { work, directory: current }
         }
         await bell.wait(Math.min(leftMs, all.lookMs), signal)
@@ -115,7 +116,7 @@ async function takeReports(
     if (inventory !== undefined) await applyInventory(sql, node, inventory)
     return leases
   })
-  if (inventory?.done === true) await finishInventory(db, node)
+  if (inventory !== undefined) await noteInventory(db, node, inventory.done)
   return stale
 }
 
@@ -128,7 +129,7 @@ function toWork({ contentId, lease, verb, cid, sources, origins, maxBytes }: Cla
 function cachedDirectory(db: Database, wakes: Wakes, maxAgeMs: number): { read(): Promise<Directory> } {
   let reading: Promise<Directory> | undefined
   let readAt = Number.NEGATIVE_INFINITY
-  wakes.on('directory', () => {
+  wakes.on(DIRECTORY, () => {
     reading = undefined
   })
   return {

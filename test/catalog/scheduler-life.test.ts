@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { drainNode } from '../../services/catalog/nodes.ts'
+import type { PinRow } from '../../services/catalog/pins.ts'
 import { eventually } from '../support/eventually.ts'
 import { simulatedCluster, type SimulatedCluster } from '../support/simulated-cluster.ts'
-import { newTenant, pinRoot, rootNumber, statesOf, statusOf, unpin, type WantedPin } from '../support/wanted.ts'
+import { newTenant, pinRoot, replaceRoot, rootNumber, statesOf, statusOf, unpin } from '../support/wanted.ts'
 
 const REGIONS = ['shanghai', 'frankfurt', 'virginia']
 
@@ -11,12 +12,12 @@ function verifiedCount(states: Record<string, string>): number {
   return Object.values(states).filter((state) => state === 'verified').length
 }
 
-async function isWhole({ db }: SimulatedCluster, pin: WantedPin, copies = 3): Promise<boolean> {
+async function isWhole({ db }: SimulatedCluster, pin: PinRow, copies = 3): Promise<boolean> {
   const states = await statesOf(db, pin)
   return verifiedCount(states) === copies && Object.keys(states).length === copies
 }
 
-async function isPinned({ db }: SimulatedCluster, pin: WantedPin): Promise<boolean> {
+async function isPinned({ db }: SimulatedCluster, pin: PinRow): Promise<boolean> {
   return (await statusOf(db, pin)) === 'pinned'
 }
 
@@ -130,7 +131,7 @@ test('a drained node is empty when its copies exist elsewhere', async () => {
   await using cluster = await simulatedCluster()
   const nodes = [...REGIONS, 'tokyo'].map((region) => cluster.addNode(region))
   const tenant = await newTenant(cluster.db)
-  const pins: WantedPin[] = []
+  const pins: PinRow[] = []
   for (let number = 0; number < 8; number++) {
     cluster.world.network.add(rootNumber(number))
     pins.push(await pinRoot(cluster, tenant, rootNumber(number)))
@@ -196,8 +197,8 @@ test('a replaced content stays until the pin that replaces it is pinned', async 
   cluster.world.network.add(rootNumber(1))
   const old = await pinRoot(cluster, tenant, rootNumber(1))
   await eventually('three copies', () => isWhole(cluster, old))
-  const next = await pinRoot(cluster, tenant, rootNumber(2), old)
-  await unpin(cluster, tenant, old)
+  const next = await replaceRoot(cluster, tenant, old, rootNumber(2))
+  assert.ok(next !== undefined)
   await eventually('the new one failed', async () => (await statusOf(cluster.db, next)) === 'failed')
   assert.equal(nodes.filter((node) => node.disk.has(rootNumber(1))).length, 3)
   cluster.world.network.add(rootNumber(2))
@@ -221,7 +222,7 @@ test('a copy that no row knows is found by inventory, and saves a pin', async ()
   })
   const pin = await pinRoot(cluster, tenant, rootNumber(1))
   await eventually('three copies of what no network had', () => isWhole(cluster, pin))
-  assert.ok(await isPinned(cluster, pin))
+  await eventually('pinned', () => isPinned(cluster, pin))
 })
 
 test('a node that takes no writes is passed over, and its allocation goes elsewhere', async () => {
