@@ -30,8 +30,16 @@ export async function pumpBody(
 
 async function write(part: Uint8Array, response: ServerResponse, limits: PumpLimits): Promise<void> {
   if (response.destroyed) throw clientGone()
+  joinWrites(response)
   if (response.write(part)) return
   await drained(response, (limits.writeBytes / limits.minBytesPerSecond) * SECOND_MS)
+}
+
+/** Pieces that are there at once go to the socket in one call; a DAG of tiny blocks would cost one for each. */
+function joinWrites(response: ServerResponse): void {
+  if (response.writableCorked > 0) return
+  response.cork()
+  setImmediate(() => response.uncork())
 }
 
 function drained(response: ServerResponse, deadlineMs: number): Promise<void> {

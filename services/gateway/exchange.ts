@@ -10,6 +10,7 @@ import { parseRequest } from './request.ts'
 import { respond } from './respond.ts'
 import type { GatewaySettings } from './settings.ts'
 import type { GatewaySource } from './source.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 export interface ExchangeOptions {
   source: GatewaySource
@@ -28,25 +29,29 @@ export async function answerRequest(
 ): Promise<void> {
   const { settings, log } = options
   const stop = new AbortController()
-  const timer = setTimeout(() => stop.abort(tooSlow()), settings.firstByteTimeoutMs)
-  const overall = setTimeout(() => stop.abort(tooSlow()), settings.answerTimeoutMs)
+  const firstByte = setTimeout(() => stop.abort(tooSlow()), settings.firstByteTimeoutMs)
+  const whole = setTimeout(() => stop.abort(tooSlow()), settings.answerTimeoutMs)
+  stop.signal.addEventListener('abort', () => {
+    if (response.headersSent && !response.closed) cutOff(request, response, stop.signal.reason, log)
+  })
   response.once('close', () => stop.abort(clientGone()))
   try {
     const answer = await startAnswer(request, options, stop.signal)
-    clearTimeout(timer)
+    clearTimeout(firstByte)
     if (!response.destroyed) await send(answer, request, response, settings)
   } catch (error) {
-    cutOff(request, response, stop.signal.aborted ? stop.signal.reason : error, log)
+    if (!response.destroyed) cutOff(request, response, error, log)
+    stop.abort(error)
   } finally {
-    clearTimeout(timer)
-    clearTimeout(overall)
+    clearTimeout(firstByte)
+    clearTimeout(whole)
   }
 }
 
 /** An answer whose first bytes are there, so that its status is true. */
 async function startAnswer(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {
   try {
-    return await started(await answerFor(request, options, signal), request.method)
+    return await unlessAborted(firstPiece(request, options, signal), signal)
   } catch (error) {
     const reason = signal.aborted ? signal.reason : error
     const id = randomUUID()
@@ -55,6 +60,19 @@ async function startAnswer(request: IncomingMessage, options: ExchangeOptions, s
     }
     return answerFailure(reason, id, request.headers.accept)
   }
+}
+
+async function firstPiece(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {
+  const answer = await answerFor(request, options, signal)
+  refuseTooLong(answer, options.settings)
+  return started(answer, request.method)
+}
+
+/** No length is promised that would not be delivered. */
+function refuseTooLong({ headers }: Answer, { maxAnswerBytes }: GatewaySettings): void {
+  if (Number(headers['content-length'] ?? 0) <= maxAnswerBytes) return
+  const message = `An answer may have at most ${maxAnswerBytes} bytes; ask for ranges.`
+  throw new HoldfastError('PAYLOAD_TOO_LARGE', message)
 }
 
 async function answerFor(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {

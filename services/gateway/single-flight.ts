@@ -1,3 +1,5 @@
+import { unlessAborted } from './unless-aborted.ts'
+
 interface Flight<T> {
   answer: Promise<T>
   waiting: number
@@ -35,13 +37,4 @@ export class SingleFlight<T> {
     this.#flights.set(key, flight)
     return flight
   }
-}
-
-function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return answer
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }
