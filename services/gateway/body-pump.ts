@@ -1,13 +1,14 @@
 import type { ServerResponse } from 'node:http'
 import { HoldfastError } from '../core/errors.ts'
-import { SECOND_MS } from '../core/units.ts'
+import { KIB, SECOND_MS } from '../core/units.ts'
 import type { GatewaySettings } from './settings.ts'
 
 type PumpLimits = Pick<GatewaySettings, 'minBytesPerSecond' | 'writeBytes' | 'maxAnswerBytes'>
 
 /**
- * Sends pieces at the pace at which the client takes them; at most `writeBytes` of one answer wait in the process for a
- * socket. Resolves when the last byte is with the socket. The caller ends the response, or destroys it when this throws.
+ * Sends pieces at the pace at which the client takes them; at most twice `writeBytes` of one answer wait in the process
+ * for a socket. Resolves when the last byte is with the socket. The caller ends the response, or destroys it when this
+ * throws.
  * @throws what the pieces throw; TIMED_OUT for a client slower than the least rate; PAYLOAD_TOO_LARGE beyond
  *   `maxAnswerBytes`; AbortError when the client is gone
  */
@@ -16,30 +17,75 @@ export async function pumpBody(
   response: ServerResponse,
   limits: PumpLimits,
 ): Promise<void> {
+  const outlet = new Outlet(response, limits)
   let sent = 0
   for await (const piece of pieces) {
     sent += piece.length
     if (sent > limits.maxAnswerBytes) {
       throw new HoldfastError('PAYLOAD_TOO_LARGE', `An answer may have at most ${limits.maxAnswerBytes} bytes.`)
     }
-    for (let start = 0; start < piece.length; start += limits.writeBytes) {
-      await write(piece.subarray(start, start + limits.writeBytes), response, limits)
+    if (piece.length < SMALL_BYTES) await outlet.collect(piece)
+    else await outlet.write(piece)
+  }
+  outlet.flush()
+}
+
+/** Pieces below this are put together: a DAG of tiny blocks would cost a system call for each. */
+const SMALL_BYTES = 16 * KIB
+
+/** A response that takes pieces of any size. */
+class Outlet {
+  readonly #response: ServerResponse
+  readonly #limits: PumpLimits
+  #collected: Uint8Array[] = []
+  #collectedBytes = 0
+
+  constructor(response: ServerResponse, limits: PumpLimits) {
+    this.#response = response
+    this.#limits = limits
+  }
+
+  /** Keeps a small piece until others fill the write, or until nothing came for one turn of the event loop. */
+  async collect(piece: Uint8Array): Promise<void> {
+    if (this.#collected.length === 0) setImmediate(() => this.flush())
+    this.#collected.push(piece)
+    this.#collectedBytes += piece.length
+    if (this.#collectedBytes < this.#limits.writeBytes) return
+    this.flush()
+    await this.#drained()
+  }
+
+  /** Writes a piece in parts that each have to drain within the time that the least rate gives them. */
+  async write(piece: Uint8Array): Promise<void> {
+    const { writeBytes } = this.#limits
+    this.#response.cork()
+    this.flush()
+    this.#put(piece.subarray(0, writeBytes))
+    this.#response.uncork()
+    await this.#drained()
+    for (let start = writeBytes; start < piece.length; start += writeBytes) {
+      this.#put(piece.subarray(start, start + writeBytes))
+      await this.#drained()
     }
   }
-}
 
-async function write(part: Uint8Array, response: ServerResponse, limits: PumpLimits): Promise<void> {
-  if (response.destroyed) throw clientGone()
-  joinWrites(response)
-  if (response.write(part)) return
-  await drained(response, (limits.writeBytes / limits.minBytesPerSecond) * SECOND_MS)
-}
+  flush(): void {
+    if (this.#collected.length === 0 || this.#response.destroyed) return
+    this.#put(Buffer.concat(this.#collected))
+    this.#collected = []
+    this.#collectedBytes = 0
+  }
 
-/** Pieces that are there at once go to the socket in one call; a DAG of tiny blocks would cost one for each. */
-function joinWrites(response: ServerResponse): void {
-  if (response.writableCorked > 0) return
-  response.cork()
-  setImmediate(() => response.uncork())
+  #put(bytes: Uint8Array): void {
+    if (this.#response.destroyed) throw clientGone()
+    this.#response.write(bytes)
+  }
+
+  async #drained(): Promise<void> {
+    if (!this.#response.writableNeedDrain) return
+    const { writeBytes, minBytesPerSecond } = this.#limits
+    await drained(this.#response, (writeBytes / minBytesPerSecond) * SECOND_MS)
+  }
 }
 
 function drained(response: ServerResponse, deadlineMs: number): Promise<void> {
