@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { openBlockReader } from './blocks/reader.ts'
 import { openBlockStore } from './blocks/store.ts'
 import { MINUTE_MS } from './core/units.ts'
 import type { Registered } from './core/sync.ts'
@@ -125,7 +124,7 @@ export async function runPeerProcess(config: Config, log: Log, signal: AbortSign
     {
       seed: identity.seed,
       socketPath: socketPath(folder),
-      reader: await openBlockReader(join(folder, 'blocks')),
+      storeFolder: join(folder, 'blocks'),
       listen: [
         `/${config.HOLDFAST_HOST.includes(':') ? 'ip6' : 'ip4'}/${config.HOLDFAST_HOST}/tcp/${config.HOLDFAST_SWARM_PORT}`,
       ],
