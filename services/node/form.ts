@@ -36,6 +36,8 @@ class FormReader {
   readonly #busboy: BusboyInstance
   readonly #delimiters: DelimiterCount
   readonly #parts: Part[] = []
+  /** The content that is being read. */
+  #current: Readable | undefined
   #seen = 0
   #ended = false
   #closed = false
@@ -60,9 +62,7 @@ class FormReader {
 
   close(): void {
     this.#closed = true
-    this.#busboy.destroy()
-    for (const { content } of this.#parts) content.destroy()
-    this.#wake()
+    this.#destroy()
   }
 
   #onFile(field: string | undefined, part: Part): void {
@@ -84,6 +84,7 @@ class FormReader {
 
   /** A failure of the form ends the content that is being read, however much of it is buffered. */
   async *#contentOf(content: Readable): AsyncGenerator<Uint8Array> {
+    this.#current = content
     try {
       for await (const chunk of content as AsyncIterable<Uint8Array>) {
         if (this.#failure !== undefined) throw this.#failure
@@ -132,7 +133,12 @@ class FormReader {
 
   #fail(error: unknown): void {
     this.#failure ??= error instanceof Error ? error : new Error('the form failed', { cause: error })
+    this.#destroy()
+  }
+
+  #destroy(): void {
     this.#busboy.destroy()
+    this.#current?.destroy()
     for (const { content } of this.#parts) content.destroy()
     this.#wake()
   }

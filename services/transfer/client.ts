@@ -122,6 +122,8 @@ export function openTransferClient(options: TransferClientOptions): TransferClie
       while (next < cids.length && multihashKey(cids[next] as CID) !== key) next += 1
       const cid = cids[next++]
       if (cid === undefined) throw new HoldfastError('UPSTREAM_FAILED', `The node ${node} sent what nobody asked for.`)
+      // What arrived before the abort is still in the buffer, and is wanted no more.
+      signal?.throwIfAborted()
       yield { cid, bytes: block.bytes }
     }
   }

@@ -96,7 +96,7 @@ export class Connection {
 
   /** Ends the connection when the signal is aborted, until disposed; what waits for it fails with the signal's reason. */
   abortedBy(signal: AbortSignal | undefined): Disposable {
-    const onAbort = (): void => this.#end(signal?.reason as Error)
+    const onAbort = (): void => void this.#end(signal?.reason as Error)
     signal?.addEventListener('abort', onAbort)
     return { [Symbol.dispose]: () => signal?.removeEventListener('abort', onAbort) }
   }

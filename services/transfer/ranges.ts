@@ -43,6 +43,8 @@ export interface Lane {
 }
 
 const STALLED_MS = 2_000
+/** Before this a rate says little. */
+const SETTLED_MS = 1_000
 /** A lane is taken over only by one that is this many times as fast, so that none goes to and fro. */
 const MUCH_FASTER = 2
 /** What is left of less than this is not worth another call. */
@@ -71,7 +73,7 @@ function isStalled(lane: Lane, now: number): boolean {
 }
 
 function isOutrun(lane: Lane, bytesPerMs: number | undefined, now: number): boolean {
-  if (bytesPerMs === undefined || now - lane.startedAt < STALLED_MS / 4) return false
+  if (bytesPerMs === undefined || now - lane.startedAt < SETTLED_MS) return false
   return lane.range.bytes - lane.bytes > WORTH_BYTES && bytesPerMs > rateOf(lane, now) * MUCH_FASTER
 }
 
