@@ -102,7 +102,9 @@ export class Appender {
     movedFrom?: Entering['movedFrom'],
   ): Promise<Group> {
     const headBytes = headBytesOf(cidBytes, bytes.length)
-    const group = await this.#groupFor(headBytes + bytes.length)
+    // Between finding room and filling it nothing may wait, or two writers would fill the same room.
+    let group = this.#groupFor(headBytes + bytes.length)
+    for (; group === undefined; group = this.#groupFor(headBytes + bytes.length)) await this.#bufferFreed.promise
     const waiting = { key: new Uint8Array(key), headBytes, length: bytes.length, at: group.used, movedFrom }
     const bodyAt = writeHead(group.buffer, group.used, cidBytes, bytes.length)
     group.buffer.set(bytes, bodyAt)
@@ -112,14 +114,13 @@ export class Appender {
     return group
   }
 
-  async #groupFor(bytes: number): Promise<Group> {
-    for (;;) {
-      if (this.#filling?.hasRoomFor(bytes)) return this.#filling
-      if (this.#filling !== undefined) this.#close(this.#filling)
-      const buffer = this.#takeBuffer()
-      if (buffer !== undefined) return (this.#filling = new Group(buffer))
-      await this.#bufferFreed.promise
-    }
+  /** A group with that much room; undefined while all buffers are on their way to disk. */
+  #groupFor(bytes: number): Group | undefined {
+    if (this.#filling?.hasRoomFor(bytes)) return this.#filling
+    if (this.#filling !== undefined) this.#close(this.#filling)
+    const buffer = this.#takeBuffer()
+    if (buffer !== undefined) this.#filling = new Group(buffer)
+    return this.#filling
   }
 
   #takeBuffer(): Buffer | undefined {
