@@ -11,7 +11,7 @@ create table node (
   -- Grows with each registration and each death: what an older session says is void.
   epoch        integer not null default 1,
   -- Null when the node must register again.
-  session_hash bytea unique,
+  session_hash bytea,
   transfer     text not null,
   gateway      text not null,
   peer_id      text,
@@ -26,6 +26,9 @@ create table node (
   -- All its copies were marked lost at that time.
   lost_at      timestamptz
 );
+
+-- Partial, and therefore no key: registration must not wait for whoever writes replicas of the node.
+create unique index node_session on node (session_hash) where session_hash is not null;
 
 create table node_beat (
   node_id        integer primary key references node on delete cascade,
@@ -93,9 +96,10 @@ create index replica_present on replica (node_id, content_id)
 create index replica_lease on replica (node_id, lease_until) where lease is not null;
 
 -- Roots whose placement or status is to be looked at; one row per root, however many events asked for it.
--- A pass deletes the row only when `seq` is what it read, so that an event in between is not lost.
+-- A pass deletes the row only when `seq` is what it read, so that an event in between is not lost. No foreign key: removing a
+-- content would lock its row here out of order, and a row of a content that is gone does no harm.
 create table reconcile_queue (
-  content_id  bigint primary key references content on delete cascade,
+  content_id  bigint primary key,
   prio        smallint not null default 2,
   due_at      timestamptz not null default now(),
   seq         bigint not null default 1

@@ -6,6 +6,8 @@ import { violates } from './database-errors.ts'
 import { hashToken, makeToken } from './token-text.ts'
 
 const CHALLENGE_BYTES = 24
+/** Any number of its own. */
+const JOIN_LOCK = 5_701_340_223
 
 /** A text to be signed at registration: good once, for a minute. */
 export async function createChallenge(sql: Sql): Promise<string> {
@@ -114,7 +116,10 @@ async function renewNode(sql: Sql, { registration, sessionHash }: NewSession): P
   )
   if (known === undefined) return undefined
   await sql.run(
-    `update replica set lease = null, lease_until = null, due_at = now() where node_id = $1 and lease is not null`,
+    `update replica r set lease = null, lease_until = null, due_at = now()
+       from (select content_id from replica where node_id = $1 and lease is not null
+              order by content_id for update) mine
+      where r.node_id = $1 and r.content_id = mine.content_id`,
     [known.nodeId],
   )
   return known
@@ -124,7 +129,7 @@ async function addNode(sql: Sql, session: NewSession): Promise<Joined> {
   const { registration, sessionHash } = session
   await checkJoinToken(sql, registration.joinToken)
   // Two that join at once must not find the same number free.
-  await sql.query(`lock table node in share row exclusive mode`)
+  await sql.query(`select pg_advisory_xact_lock($1)`, [JOIN_LOCK])
   const name = registration.name ?? (await freeName(sql, registration.labels['region'] ?? 'node'))
   const [added] = await sql.query<Joined>(
     `insert into node (public_key, session_hash, name, labels, transfer, gateway) values ($1, $2, $3, $4, $5, $6)

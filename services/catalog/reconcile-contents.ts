@@ -53,6 +53,13 @@ export async function lockContents(sql: Sql, contentIds: readonly string[]): Pro
   return contents.map((content) => assemble(content, policies, replicas))
 }
 
+/** Those of the contents that exist. */
+export async function existing(sql: Sql, contentIds: readonly string[]): Promise<Set<string>> {
+  if (contentIds.length === 0) return new Set()
+  const rows = await sql.query<{ id: string }>(`select id from content where id = any ($1)`, [contentIds])
+  return new Set(rows.map(({ id }) => id))
+}
+
 /** What {@link lockContents} answers of one root, without locks; undefined when there is no such content. */
 export async function readContent(sql: Sql, contentId: string): Promise<ContentCase | undefined> {
   const [content] = await readContents(sql, [contentId])

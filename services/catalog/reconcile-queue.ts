@@ -9,7 +9,7 @@ export async function enqueue(sql: Sql, contentIds: readonly string[], prio = 2)
   await sql.prepared(
     'enqueue',
     `insert into reconcile_queue (content_id, prio)
-     select id, $2 from (select id from content where id = any ($1) order by id for key share) known
+     select id, $2 from (select distinct id from unnest($1::bigint[]) as id) known order by id
      on conflict (content_id) do update
        set seq = reconcile_queue.seq + 1, prio = least(reconcile_queue.prio, excluded.prio),
            due_at = least(reconcile_queue.due_at, now())`,
@@ -23,10 +23,11 @@ export async function enqueueLost(sql: Sql, contentIds: readonly string[]): Prom
   await sql.run(
     `insert into reconcile_queue (content_id, prio)
      select known.id, case alive.copies when 0 then 1 when 1 then 0 else 3 end
-       from (select id from content where id = any ($1) order by id for key share) known
+       from (select distinct id from unnest($1::bigint[]) as id) known
       cross join lateral (
               select count(*) as copies from replica r join node n on n.id = r.node_id
                where r.content_id = known.id and r.state in ('stored', 'verified') and n.liveness <> 'down') alive
+      order by known.id
      on conflict (content_id) do update
        set seq = reconcile_queue.seq + 1, prio = least(reconcile_queue.prio, excluded.prio),
            due_at = least(reconcile_queue.due_at, now())`,
@@ -57,24 +58,25 @@ export async function finishEntries(
   sql: Sql,
   entries: readonly (QueueEntry & { againMs?: number | undefined })[],
 ): Promise<void> {
-  const done = entries.filter(({ againMs }) => againMs === undefined)
-  const later = entries.filter(({ againMs }) => againMs !== undefined)
-  await sql.prepared(
-    'finish-entries',
-    `delete from reconcile_queue q
-      using (select q.content_id from reconcile_queue q
-               join unnest($1::bigint[], $2::bigint[]) as done (content_id, seq)
-                 on done.content_id = q.content_id and done.seq = q.seq
-              order by q.content_id for update of q) d
-      where q.content_id = d.content_id`,
-    [done.map(({ contentId }) => contentId), done.map(({ seq }) => seq)],
+  const current = await sql.prepared<QueueEntry>(
+    'lock-entries',
+    `select q.content_id as "contentId", q.seq from reconcile_queue q
+      where q.content_id = any ($1) order by q.content_id for update`,
+    [entries.map(({ contentId }) => contentId)],
   )
+  const seqs = new Map(current.map(({ contentId, seq }) => [contentId, seq]))
+  const unchanged = entries.filter(({ contentId, seq }) => seqs.get(contentId) === seq)
+  const done = unchanged.filter(({ againMs }) => againMs === undefined)
+  const later = unchanged.filter(({ againMs }) => againMs !== undefined)
+  await sql.prepared('finish-entries', `delete from reconcile_queue where content_id = any ($1)`, [
+    done.map(({ contentId }) => contentId),
+  ])
   if (later.length === 0) return
   await sql.run(
     `update reconcile_queue q set due_at = now() + make_interval(secs => later.ms / 1000.0)
-       from unnest($1::bigint[], $2::bigint[], $3::float8[]) as later (content_id, seq, ms)
-      where q.content_id = later.content_id and q.seq = later.seq`,
-    [later.map(({ contentId }) => contentId), later.map(({ seq }) => seq), later.map(({ againMs }) => againMs)],
+       from unnest($1::bigint[], $2::float8[]) as later (content_id, ms)
+      where q.content_id = later.content_id`,
+    [later.map(({ contentId }) => contentId), later.map(({ againMs }) => againMs)],
   )
 }
 

@@ -45,15 +45,18 @@ function of<O extends Outcome>(reports: readonly Report[], outcome: O): ReportOf
 async function measureContents(sql: Sql, nodeId: number, reports: readonly Report[]): Promise<void> {
   const measured = [...of(reports, 'stored'), ...of(reports, 'verified')]
   if (measured.length === 0) return
+  const unmeasured = await sql.prepared<{ id: string }>(
+    'lock-unmeasured',
+    `select id from content where id = any ($1) and bytes is null order by id for no key update`,
+    [measured.map(({ contentId }) => contentId)],
+  )
+  if (unmeasured.length === 0) return
   await sql.prepared(
     'measure-contents',
     `update content c set bytes = m.bytes, blocks = m.blocks
-       from (select c.id, max(m.bytes) as bytes, max(m.blocks) as blocks
-               from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) as m (content_id, lease, bytes, blocks)
-               join replica r on r.content_id = m.content_id and r.node_id = $1 and r.lease = m.lease
-               join content c on c.id = m.content_id and c.bytes is null
-              group by c.id order by c.id) m
-      where c.id = m.id`,
+       from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) as m (content_id, lease, bytes, blocks)
+       join replica r on r.content_id = m.content_id and r.node_id = $1 and r.lease = m.lease
+      where c.id = m.content_id and c.bytes is null`,
     [nodeId, ...keysOf(measured), ...figuresOf(measured)],
   )
 }

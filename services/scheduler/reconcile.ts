@@ -1,6 +1,6 @@
 import type { Database, Sql } from '../catalog/database.ts'
 import { readNodes, type ClusterNode } from '../catalog/nodes.ts'
-import { lockContents } from '../catalog/reconcile-contents.ts'
+import { existing, lockContents } from '../catalog/reconcile-contents.ts'
 import { finishEntries, takeEntries, type QueueEntry } from '../catalog/reconcile-queue.ts'
 import { requestEvidence, settlePins, type SettledPin } from '../catalog/reconcile-statuses.ts'
 import { writeDecisions } from '../catalog/reconcile-write.ts'
@@ -54,12 +54,11 @@ async function reconcileSlice(
     verdicts.filter(({ statuses }) => statuses.some(({ keeps }) => keeps)).map(({ contentId }) => contentId),
   )
   const againMs = new Map(verdicts.map((verdict) => [verdict.contentId, verdict.againMs]))
+  const left = entries.map(({ contentId }) => contentId).filter((contentId) => !againMs.has(contentId))
+  for (const locked of await existing(sql, left)) againMs.set(locked, LOCKED_AGAIN_MS)
   await finishEntries(
     sql,
-    entries.map((entry) => ({
-      ...entry,
-      againMs: againMs.has(entry.contentId) ? againMs.get(entry.contentId) : LOCKED_AGAIN_MS,
-    })),
+    entries.map((entry) => ({ ...entry, againMs: againMs.get(entry.contentId) })),
   )
   return { wake: new Set([...verdicts.flatMap(nodesWithWork), ...asked]), settled }
 }

@@ -9,7 +9,15 @@ import { claimWork, returnWork, type ClaimedWork } from '../catalog/replicas-wor
 import { hashToken } from '../catalog/token-text.ts'
 import { RECONCILE, type Wakes } from '../catalog/wake.ts'
 import { cidKey } from '../core/cid.ts'
-import type { Directory, Registered, Registration, SyncRequest, SyncResponse, Work } from '../core/sync.ts'
+import type {
+  Directory,
+  InventorySlice,
+  Registered,
+  Registration,
+  SyncRequest,
+  SyncResponse,
+  Work,
+} from '../core/sync.ts'
 import { Bell } from './bell.ts'
 import { DIRECTORY, NODE } from './channels.ts'
 import { register } from './register.ts'
@@ -112,12 +120,19 @@ async function takeReports(
   if (reports.length === 0 && inventory === undefined) return []
   const stale = await db.transaction(async (sql) => {
     await holdSession(sql, node)
-    const leases = await applyReports(sql, node.nodeId, reports, settings)
-    if (inventory !== undefined) await applyInventory(sql, node, inventory)
-    return leases
+    return await applyReports(sql, node.nodeId, reports, settings)
   })
-  if (inventory !== undefined) await noteInventory(db, node, inventory.done)
+  // After the reports: what was removed is not to be taken for a find.
+  if (inventory !== undefined) await takeInventory(db, node, inventory)
   return stale
+}
+
+async function takeInventory(db: Database, node: NodeSession, inventory: InventorySlice): Promise<void> {
+  await db.transaction(async (sql) => {
+    await holdSession(sql, node)
+    await applyInventory(sql, node, inventory)
+  })
+  await noteInventory(db, node, inventory.done)
 }
 
 function toWork({ contentId, lease, verb, cid, sources, origins, maxBytes }: ClaimedWork, leaseMs: number): Work {
