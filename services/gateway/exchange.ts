@@ -109,7 +109,7 @@ async function send(
   response: ServerResponse,
   settings: GatewaySettings,
 ): Promise<void> {
-  response.writeHead(status, { ...CORS, ...headers })
+  response.writeHead(status, { ...CORS, vary: 'Accept', ...headers })
   if (request.method === 'HEAD' || body === undefined) response.end()
   else if (body instanceof Uint8Array) await sendWhole(body, response, settings)
   else {

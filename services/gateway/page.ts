@@ -16,7 +16,6 @@ td { padding: .45rem .5rem; border-top: 1px solid var(--line); overflow-wrap: an
 .size, .ipfs-hash { white-space: nowrap; color: var(--quiet); font-variant-numeric: tabular-nums }
 .size { text-align: end }
 .ipfs-hash { font: .8rem ui-monospace, monospace }
-.mark { color: var(--quiet) }
 pre { overflow-x: auto; padding: 1rem; border: 1px solid var(--line); border-radius: .4rem; font: .85rem/1.5 ui-monospace, monospace }
 @media (max-width: 40rem) { .hash { display: none } }
 `

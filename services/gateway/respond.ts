@@ -45,7 +45,8 @@ export async function respond(
   const blocks = request.onlyIfCached ? source.local : source.of(request.path.root)
   try {
     const answer = await answerIn(request, { blocks, settings, signal })
-    return noneMatchNames(request.ifNoneMatch, answer.headers['etag'] ?? '') ? notModified(answer) : answer
+    const { etag } = answer.headers
+    return etag !== undefined && noneMatchNames(request.ifNoneMatch, etag) ? notModified(answer) : answer
   } catch (error) {
     if (request.onlyIfCached && hasCode(error, 'BLOCK_MISSING')) throw notCached()
     throw error

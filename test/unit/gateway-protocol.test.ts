@@ -127,6 +127,11 @@ suite('conditional requests', () => {
     assert.equal((await get(`/ipfs/${gone.toString()}`, { 'if-none-match': '*' })).status, 404)
   })
 
+  test('do not turn a redirect into something else', async () => {
+    const dir = blocks.addDirectory([])
+    assert.equal((await get(`/ipfs/${dir.toString()}`, { 'if-none-match': '*' })).status, 301)
+  })
+
   test('for only what is cached are refused when it is not on this node', async () => {
     const cid = blocks.addRaw(Buffer.from('on disk'))
     const gone = new MemoryBlocks().addRaw(Buffer.from('elsewhere'))
@@ -136,6 +141,12 @@ suite('conditional requests', () => {
       assert.equal((await ask(gateway.url, `/ipfs/${gone.toString()}`, { method, headers })).status, 412)
     }
   })
+})
+
+test('an answer says that it depends on Accept, so that no cache gives a CAR to a browser', async () => {
+  for (const path of [`/ipfs/${HELLO_IDENTITY}`, `/ipfs/${HELLO_IDENTITY}?format=car`, '/ipfs/none']) {
+    assert.equal((await get(path)).headers.vary, 'Accept')
+  }
 })
 
 suite('HEAD', () => {
