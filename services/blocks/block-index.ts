@@ -41,6 +41,7 @@ const STATE_KEY = Buffer.from('state')
 export class BlockIndex {
   readonly #folder: string
   readonly #readOnly: boolean
+  #fresh = false
   #env!: RootDatabase<Buffer, Buffer>
   #blocks!: Table
   #roots!: Table
@@ -93,12 +94,24 @@ export class BlockIndex {
     return this.#env.transaction(action)
   }
 
-  /** Makes the next read see what other processes have committed. */
+  /** Makes the next read see the last commit. */
   refresh(): void {
     this.#env.resetReadTxn()
   }
 
+  /**
+   * A reader cannot know of commits, so it looks anew in each callback; reads of one callback see one state.
+   * The writer refreshes after each commit.
+   */
+  #lookAnew(): void {
+    if (!this.#readOnly || this.#fresh) return
+    this.#fresh = true
+    queueMicrotask(() => (this.#fresh = false))
+    this.refresh()
+  }
+
   block(key: Uint8Array): BlockRow | undefined {
+    this.#lookAnew()
     const bytes = this.#blocks.getBinaryFast(key as Buffer)
     return bytes === undefined ? undefined : decodeBlockRow(bytes)
   }
@@ -121,6 +134,7 @@ export class BlockIndex {
   }
 
   #stateRow(): StateRow & { format: number } {
+    this.#lookAnew()
     const bytes = this.#state.getBinaryFast(STATE_KEY)
     return bytes === undefined ? { ...FIRST_STATE, format: FORMAT } : decodeState(bytes)
   }
@@ -130,6 +144,7 @@ export class BlockIndex {
   }
 
   root(key: Uint8Array): RootRow | undefined {
+    this.#lookAnew()
     const bytes = this.#roots.getBinaryFast(key as Buffer)
     return bytes === undefined ? undefined : decodeRootRow(bytes)
   }
@@ -143,10 +158,12 @@ export class BlockIndex {
   }
 
   rootsAfter(after: Buffer | undefined, limit: number): { key: Buffer; row: RootRow }[] {
+    this.#lookAnew()
     return pageOf(this.#roots, after, limit).map(({ key, value }) => ({ key, row: decodeRootRow(value) }))
   }
 
   chunk(serial: number, chunk: number): ManifestEntry[] | undefined {
+    this.#lookAnew()
     const bytes = this.#manifests.getBinary(encodeChunkKey(serial, chunk))
     return bytes === undefined ? undefined : decodeChunk(bytes)
   }
@@ -166,6 +183,7 @@ export class BlockIndex {
   }
 
   segment(segment: number): SegmentRow | undefined {
+    this.#lookAnew()
     const bytes = this.#segments.getBinaryFast(encodeNumberKey(segment))
     return bytes === undefined ? undefined : decodeSegmentRow(bytes)
   }

@@ -69,7 +69,7 @@ export class DiskGuard {
     const { freeBytes } = diskSpace(this.#options.folder)
     if (freeBytes >= bytes) return
     throw this.refuse(
-      new HoldfastError('STORAGE_FULL', `The disk of the block store has only ${formatSize(freeBytes)} left.`),
+      new HoldfastError('STORAGE_FULL', `The disk of the block store is full: only ${formatSize(freeBytes)} are left.`),
     )
   }
 

@@ -32,7 +32,7 @@ export class InFlight {
     if (row.refs > 0 || row.touchedMs >= openedAtMs) return
     this.#touched.set(textOf(key), new Uint8Array(key))
     // A failure is told by the writer itself; the touches stay in memory and are saved with the next.
-    if (this.#touched.size >= ROWS_PER_WRITE) this.save().catch(() => undefined)
+    if (this.#touched.size >= ROWS_PER_WRITE && this.#saving === undefined) this.save().catch(() => undefined)
   }
 
   isDoomed(key: Uint8Array): boolean {
@@ -62,10 +62,10 @@ export class InFlight {
 
   /** Writes touches to the index, so that they outlive the process. */
   async save(): Promise<void> {
-    await this.#saving
-    if (this.#touched.size === 0) return
-    this.#saving = this.#saveAll([...this.#touched]).finally(() => (this.#saving = undefined))
-    await this.#saving
+    while (this.#touched.size > 0) {
+      this.#saving ??= this.#saveAll([...this.#touched]).finally(() => (this.#saving = undefined))
+      await this.#saving
+    }
   }
 
   async #saveAll(touched: [string, Uint8Array][]): Promise<void> {

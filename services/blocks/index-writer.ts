@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { HoldfastError } from '../core/errors.ts'
 import type { BlockIndex } from './block-index.ts'
 import { systemCode } from './disk-errors.ts'
@@ -92,12 +93,19 @@ function settlementOf({ action, resolve, reject }: Write): () => void {
   }
 }
 
-/** lmdb tells the reason of a failed commit by a second promise. */
+/** lmdb tells the reason of a failed commit by a second promise, with the number of the system's error. */
 async function commitFailure(cause: unknown): Promise<HoldfastError> {
   let reason: unknown = cause
   if (cause instanceof Error && 'commitError' in cause) {
     reason = await Promise.resolve(cause.commitError).catch((error: unknown) => error)
   }
+  const full = reason instanceof Error && 'code' in reason && FULL.has(Number(reason.code))
   const shown = reason instanceof Error ? reason.message : systemCode(reason)
-  return new HoldfastError('STORAGE_FAILED', `The index of the block store could not be written (${shown}).`, { cause })
+  return new HoldfastError(
+    full ? 'STORAGE_FULL' : 'STORAGE_FAILED',
+    `The index of the block store could not be written (${shown}).`,
+    { cause },
+  )
 }
+
+const FULL = new Set([constants.errno.ENOSPC, constants.errno.EDQUOT])
