@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DEFAULT_POLICY_NAME } from '../../services/core/policy.ts'
+import { putPolicy } from '../../services/catalog/policies.ts'
+import { previewPolicy } from '../../services/catalog/replicas-preview.ts'
+import { pinReplicas } from '../../services/catalog/replicas-view.ts'
+import { eventually } from '../support/eventually.ts'
+import { simulatedCluster } from '../support/simulated-cluster.ts'
+import { newTenant, pinRoot, rootNumber, statesOf } from '../support/wanted.ts'
+
+const TWO = { copies: { min: 1, target: 2 }, rules: [] }
+const ALL = { copies: { min: 2, target: 3 }, rules: [{ require: 'region', in: ['tokyo'], copies: 1 }] }
+const REGIONS = ['shanghai', 'frankfurt', 'virginia', 'tokyo']
+
+test('a preview tells what a policy moves, and saving it moves that', async () => {
+  await using cluster = await simulatedCluster()
+  for (const region of REGIONS) cluster.addNode(region)
+  const tenantId = await newTenant(cluster.db, TWO)
+  const pins = []
+  for (let number = 0; number < 10; number++) {
+    cluster.world.network.add(rootNumber(number))
+    pins.push(await pinRoot(cluster, tenantId, rootNumber(number)))
+  }
+  for (const pin of pins) {
+    await eventually(
+      'two copies',
+      async () => Object.values(await statesOf(cluster.db, pin)).join() === 'verified,verified',
+    )
+  }
+  const asked = { tenantId, name: DEFAULT_POLICY_NAME }
+  const unchanged = await previewPolicy(cluster.db, { ...asked, policy: TWO })
+  assert.deepEqual([unchanged.contents, unchanged.sampled], [10, 10])
+  assert.deepEqual([unchanged.copiesAdded, unchanged.copiesReleased, unchanged.unsatisfied], [0, 0, 0])
+
+  const preview = await previewPolicy(cluster.db, { ...asked, policy: ALL })
+  assert.deepEqual([preview.copiesAdded, preview.bytesAdded, preview.copiesReleased], [10, 10_000, 0])
+  const one = await previewPolicy(cluster.db, { ...asked, policy: { copies: { min: 1, target: 1 }, rules: [] } })
+  assert.deepEqual([one.copiesAdded, one.copiesReleased, one.bytesReleased], [0, 10, 10_000])
+  const impossible = { copies: { min: 1, target: 2 }, rules: [{ require: 'region', in: ['mars'], copies: 1 }] }
+  const none = await previewPolicy(cluster.db, { ...asked, policy: impossible, limit: 3 })
+  assert.deepEqual([none.sampled, none.unsatisfied, none.problems], [3, 3, ['0 of 1 copies lie in region mars.']])
+
+  await putPolicy(cluster.db, tenantId, DEFAULT_POLICY_NAME, ALL, cluster.wakes)
+  for (const pin of pins) {
+    await eventually('three copies, one in tokyo', async () => {
+      const copies = (await pinReplicas(cluster.db, pin.contentId)).filter(({ state }) => state === 'verified')
+      return copies.length === 3 && copies.some(({ region }) => region === 'tokyo')
+    })
+  }
+})
