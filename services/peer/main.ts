@@ -1,4 +1,4 @@
-import type { BlockReader } from '../blocks/contract.ts'
+import { openBlockReader } from '../blocks/reader.ts'
 import { SECOND_MS } from '../core/units.ts'
 import { aborted } from '../runtime/run.ts'
 import type { Log } from '../swarm/log.ts'
@@ -11,8 +11,8 @@ import { openServer } from './server.ts'
 export interface PeerProcess extends PeerSettings {
   /** Unix domain socket to serve on: `swarm/wire.ts` says what. */
   socketPath: string
-  /** The node's block store, opened read-only. Owned: it is closed at the end. */
-  reader: BlockReader
+  /** The node's block store, which is opened read-only. */
+  storeFolder: string
   providing?: ProvidingOptions
   log: Log
 }
@@ -24,16 +24,17 @@ const STOP_TIMEOUT_MS = 5 * SECOND_MS
  * The peer process: a member of the IPFS network over the node's block store. Returns when `signal` aborts or the
  * parent process has gone. An exception that nothing catches ends the process, as it does by default; it is logged
  * first, and the parent starts the process anew.
- * @throws CONFIG for a bootstrap address or socket path that is none; what opening a port or socket throws
+ * @throws UNAVAILABLE when the node has made no store yet; CONFIG for a bootstrap address or socket path that is none;
+ *   what opening a port or socket throws
  */
 export async function runPeer(config: PeerProcess, signal: AbortSignal): Promise<void> {
-  const { log, reader, socketPath } = config
+  const { log, socketPath, storeFolder } = config
   const onUncaught = (err: unknown): void => log.error({ err }, 'the peer process ends by an uncaught exception')
   process.on('uncaughtExceptionMonitor', onUncaught)
   using parent = watchParent()
   parent.gone.addEventListener('abort', () => setTimeout(endNow, STOP_TIMEOUT_MS).unref())
   await using opened = new AsyncDisposableStack()
-  opened.use(reader)
+  const reader = opened.use(await openBlockReader(storeFolder))
   const peer = opened.use(await openPeer({ reader, settings: config, log }))
   const providing = opened.use(startProviding(peer, config.providing))
   opened.use(await openServer(socketPath, { peer, providing, failures: new FetchFailures() }, log))

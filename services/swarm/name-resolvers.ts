@@ -28,12 +28,21 @@ export function nameResolvers(names: NameLookup = systemLookup): Record<string, 
   return {
     dns: {
       canResolve: (address) => hostFamily(address) !== undefined,
-      resolve: (address) => resolveHost(address, names),
+      resolve: (address) => orNothing(resolveHost(address, names)),
     },
     dnsaddr: {
       canResolve: (address) => address.getComponents()[0]?.name === 'dnsaddr',
-      resolve: (address) => resolveDnsaddr(address, names, MAX_DNSADDR_DEPTH),
+      resolve: (address) => orNothing(resolveDnsaddr(address, names, MAX_DNSADDR_DEPTH)),
     },
+  }
+}
+
+/** A name that does not resolve must not take a peer's other addresses with it: the dialer gives up all of them then. */
+async function orNothing(resolving: Promise<Multiaddr[]>): Promise<Multiaddr[]> {
+  try {
+    return await resolving
+  } catch {
+    return []
   }
 }
 

@@ -18,7 +18,7 @@ import { createHeliaLight } from 'helia'
 import { fixedSize } from 'ipfs-unixfs-importer/chunker'
 import { CID } from 'multiformats/cid'
 import { sha256 } from 'multiformats/hashes/sha2'
-import { pseudoRandom } from './pseudo-random.ts'
+import { seededBytes } from './random-bytes.ts'
 
 export type Request =
   | { verb: 'addresses' }
@@ -55,7 +55,7 @@ const verbs: Verbs = {
   addresses: () => Promise.resolve(helia.libp2p.getMultiaddrs().map(String)),
   async addFile({ bytes, seed, chunkBytes }) {
     const options = { chunker: fixedSize({ chunkSize: chunkBytes }), cidVersion: 1, rawLeaves: true } as const
-    return String(await fs.addByteStream(pseudoRandom(bytes, seed), options))
+    return String(await fs.addBytes(seededBytes(seed, bytes), options))
   },
   async addDirectory({ entries }) {
     const files = Array.from({ length: entries }, (_, index) => ({

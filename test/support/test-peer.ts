@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Log } from '../../services/swarm/log.ts'
 import { openPeer, type Peer, type PeerSettings } from '../../services/swarm/peer.ts'
-import { MemoryReader } from './memory-reader.ts'
+import { openTestStore, type TestStore } from './test-store.ts'
 
 export const TEST_DHT = '/holdfast-test/kad/1.0.0'
 
@@ -19,18 +19,25 @@ export function loopbackSettings(bootstrap: readonly string[] = []): PeerSetting
 
 export interface TestPeer extends AsyncDisposable {
   peer: Peer
-  store: MemoryReader
+  store: TestStore
   address: string
 }
 
-/** One of our peers over an empty store in memory. */
+/** One of our peers over an empty store. */
 export async function openTestPeer(settings: Partial<PeerSettings> = {}): Promise<TestPeer> {
-  const store = new MemoryReader()
-  const peer = await openPeer({ reader: store, settings: { ...loopbackSettings(), ...settings }, log: silentLog })
+  const store = await openTestStore()
+  const peer = await openPeer({
+    reader: store.blocks,
+    settings: { ...loopbackSettings(), ...settings },
+    log: silentLog,
+  })
   return {
     peer,
     store,
     address: String(peer.libp2p.getMultiaddrs()[0]),
-    [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await peer[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
+    },
   }
 }
