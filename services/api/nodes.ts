@@ -5,7 +5,7 @@ import { drainNode, listNodes, undrainNode, type NodeView } from '../catalog/nod
 import { HoldfastError } from '../core/errors.ts'
 import { json } from '../runtime/http/route.ts'
 import { route, type ApiRoute } from './route.ts'
-import { atMost, storedText } from './stored-text.ts'
+import { storedText } from './stored-text.ts'
 import { Timestamp } from './timestamp.ts'
 
 const size = z.number().nonnegative()
@@ -34,9 +34,7 @@ const Node = z
 
 const Invitation = z
   .strictObject({
-    name: storedText(z.string().min(1))
-      .refine(...atMost(100))
-      .describe('What the invitation is called'),
+    name: storedText({ min: 1, max: 100 }).describe('What the invitation is called'),
     expiresAt: Timestamp.optional(),
   })
   .meta({ id: 'Invitation' })

@@ -7,14 +7,12 @@ import { HoldfastError } from '../core/errors.ts'
 import { SCOPES } from '../core/scopes.ts'
 import { EMPTY, json } from '../runtime/http/route.ts'
 import { route, type ApiRoute } from './route.ts'
-import { atMost, storedText } from './stored-text.ts'
+import { storedText } from './stored-text.ts'
 import { Timestamp } from './timestamp.ts'
 
 const NewToken = z
   .strictObject({
-    name: storedText(z.string().min(1))
-      .refine(...atMost(100))
-      .describe('What it is for'),
+    name: storedText({ min: 1, max: 100 }).describe('What it is for'),
     scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
     expiresAt: Timestamp.optional().describe('RFC 3339; without it the token is good until it is revoked'),
   })

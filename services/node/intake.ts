@@ -5,6 +5,7 @@ import { addFile } from '../dag/add-file.ts'
 import { addDirectory } from '../dag/add-directory.ts'
 import { DEFAULT_PROFILE, profileNamed, type ProfileName } from '../dag/profile.ts'
 import { failureBody, failureOf } from '../runtime/http/errors.ts'
+import { endLingering } from '../runtime/http/linger.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Serving, TransferRoute } from '../transfer/server.ts'
 import { addCar } from './add-car.ts'
@@ -51,22 +52,29 @@ export function intake(options: IntakeOptions): TransferRoute {
     who: 'controller',
     async handle(request, response, serving) {
       try {
-        const answer = await take(request, serving, options)
-        answerJson(response, 201, answer)
+        const answer = await take(request, response, serving, options)
+        await answerJson(response, 201, answer)
       } catch (error) {
         if (serving.signal.aborted) throw error
         const failure = failureOf(error, 'of the log of this node')
         if (failure.status === 500) options.log.error({ err: error }, 'an upload failed by a defect')
-        answerJson(response, failure.status, failureBody(failure))
+        await answerJson(response, failure.status, failureBody(failure))
       }
     },
   }
 }
 
-async function take(request: IncomingMessage, { url, signal }: Serving, options: IntakeOptions): Promise<Intaken> {
+async function take(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { url, signal }: Serving,
+  options: IntakeOptions,
+): Promise<Intaken> {
   const upload = uploadOf(url)
-  await using batch = options.store.openBatch()
   const body = uploadBytes(request, { maxBytes: upload.maxBytes, signal })
+  await using batch = options.store.openBatch()
+  // From here on the body is wanted; until here another node can be asked without loss.
+  if (request.headers.expect !== undefined) response.writeContinue()
   const taken = await add(upload, { request, body, batch, signal, store: options.store })
   return { ...taken, epoch: options.epoch() }
 }
@@ -110,7 +118,7 @@ function uploadOf(url: URL): Upload {
   return { kind, profile: profile as ProfileName, maxBytes }
 }
 
-function answerJson(response: ServerResponse, status: number, value: unknown): void {
+async function answerJson(response: ServerResponse, status: number, value: unknown): Promise<void> {
   const body = Buffer.from(JSON.stringify(value))
   response.writeHead(status, {
     'content-type': 'application/json',
@@ -118,5 +126,5 @@ function answerJson(response: ServerResponse, status: number, value: unknown): v
     // The rest of a body that was refused must not be taken for the next request.
     ...(response.req.complete ? {} : { connection: 'close' }),
   })
-  response.end(body)
+  await endLingering(response, body)
 }

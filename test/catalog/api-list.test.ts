@@ -20,8 +20,8 @@ function list(api: TestApi, query: Record<string, string> = {}): Promise<Page> {
   return api.json<Page>('GET', `/psa/pins?${new URLSearchParams(query).toString()}`)
 }
 
-async function names(api: TestApi, query: Record<string, string>): Promise<(string | undefined)[]> {
-  return (await list(api, query)).results.map(({ pin }) => pin.name).sort()
+async function names(api: TestApi, query: Record<string, string>): Promise<string[]> {
+  return (await list(api, query)).results.map(({ pin }) => pin.name ?? '').toSorted()
 }
 
 test('a bare list shows pinned pins; any filter without status shows all states', async () => {

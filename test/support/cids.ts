@@ -3,7 +3,7 @@ import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
 import { RAW, SHA2_256 } from '../../services/core/cid.ts'
 
-/** The CID of a raw block that says `text`. */
-export function rawCid(text: string): CID {
-  return CID.createV1(RAW, create(SHA2_256, hash('sha256', text, 'buffer')))
+/** The CID of the raw block that says `content`. */
+export function rawCid(content: string | Uint8Array): CID<unknown, typeof RAW, typeof SHA2_256> {
+  return CID.createV1(RAW, create(SHA2_256, hash('sha256', content, 'buffer')))
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { PIN_STATUSES, type PinStatus } from '../../core/pin.ts'
 import { Timestamp } from '../timestamp.ts'
 import { cidOf, MAX_NAME_CHARACTERS, PinMeta } from './pin-schema.ts'
-import { atMost, storedText } from '../stored-text.ts'
+import { storedText } from '../stored-text.ts'
 
 const MAX_CIDS = 10
 export const MAX_PAGE = 1_000
@@ -51,9 +51,7 @@ const Meta = z
 /** Query of `GET /pins`. */
 export const ListQuery = z.object({
   cid: Cids.optional(),
-  name: storedText(z.string())
-    .refine(...atMost(MAX_NAME_CHARACTERS))
-    .optional(),
+  name: storedText({ max: MAX_NAME_CHARACTERS }).optional(),
   match: z.enum(['exact', 'iexact', 'partial', 'ipartial']).default('exact'),
   status: Statuses.optional(),
   before: Timestamp.optional(),

@@ -7,7 +7,7 @@ import { MAX_CID_TEXT } from '../../core/limits.ts'
 import { PIN_STATUSES } from '../../core/pin.ts'
 import { DEFAULT_POLICY_NAME, PolicyName } from '../../core/policy.ts'
 import { MIB } from '../../core/units.ts'
-import { atMost, storedText } from '../stored-text.ts'
+import { storedText } from '../stored-text.ts'
 import { Timestamp } from '../timestamp.ts'
 
 /** Shapes of the IPFS Pinning Service API 1.0.0. */
@@ -20,13 +20,10 @@ const MAX_META_VALUE_CHARACTERS = 4_096
 /** Large enough that what is too long inside can be named, instead of refusing the body as a whole. */
 export const MAX_PIN_BODY_BYTES = 2 * MIB
 
-export const PinName = storedText(z.string()).refine(...atMost(MAX_NAME_CHARACTERS))
+export const PinName = storedText({ max: MAX_NAME_CHARACTERS })
 
 export const PinMeta = z
-  .record(
-    storedText(z.string().min(1)).refine(...atMost(MAX_NAME_CHARACTERS)),
-    storedText(z.string()).refine(...atMost(MAX_META_VALUE_CHARACTERS)),
-  )
+  .record(storedText({ min: 1, max: MAX_NAME_CHARACTERS }), storedText({ max: MAX_META_VALUE_CHARACTERS }))
   .refine((meta) => Object.keys(meta).length <= MAX_META_KEYS, `it may have at most ${MAX_META_KEYS} keys`)
   .describe('Texts of your own. The keys `policy` (a saved policy) and `expires` (a time) are understood.')
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import type { Context, Middleware, Next, ParameterizedContext } from 'koa'
-import { SECOND_MS, MIB } from '../../core/units.ts'
+import { SECOND_MS } from '../../core/units.ts'
 import type { Log } from '../log.ts'
 import { hasBody } from './body.ts'
 import { failureBody, failureOf, type HttpFailure } from './errors.ts'
+import { endLingering } from './linger.ts'
 import type { HttpMetrics } from './metrics.ts'
 
 /** What every request carries. */
@@ -24,10 +24,6 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
   'Cross-Origin-Resource-Policy': 'cross-origin',
   'Cache-Control': 'no-store',
 }
-
-/** A client that is told "no" in the middle of its body is listened to for this long, so that it can read the answer. */
-const LINGER_MS = 2 * SECOND_MS
-const LINGER_BYTES = 16 * MIB
 
 /**
  * The outermost middleware: gives the request an id, sets the security headers, turns whatever is thrown into the one
@@ -81,36 +77,14 @@ function answer(ctx: FrameContext, failure: HttpFailure): void {
   ctx.status = failure.status
 }
 
-/**
- * Answers while the body is still on its way. The connection ends with this answer, but not before the client had time
- * to read it: closing at once would reset the connection under the client's feet.
- */
+/** Answers while the body is still on its way; the connection ends with this answer. */
 async function answerEarly(ctx: FrameContext, failure: HttpFailure): Promise<void> {
   answer(ctx, failure)
   ctx.respond = false
   const body = Buffer.from(String(ctx.body))
   ctx.set('Connection', 'close')
   ctx.set('Content-Length', String(body.length))
-  ctx.res.write(body)
-  await discard(ctx.req)
-  ctx.res.end()
-}
-
-function discard(request: IncomingMessage): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  let left = LINGER_BYTES
-  const timer = setTimeout(resolve, LINGER_MS)
-  const onData = (chunk: Buffer): void => {
-    left -= chunk.length
-    if (left < 0) resolve()
-  }
-  const onEnd = (): void => resolve()
-  request.on('data', onData).once('close', onEnd).once('end', onEnd).once('error', onEnd)
-  return promise.finally(() => {
-    clearTimeout(timer)
-    request.off('data', onData).off('close', onEnd).off('end', onEnd)
-    request.pause()
-  })
+  await endLingering(ctx.res, body)
 }
 
 /** Where a request comes from, for limits: IPv4 in its own form, IPv6 by its network of 64 bits, which is one customer. */

@@ -123,6 +123,6 @@ function withoutReferences(value: unknown, unnamed: ReadonlyMap<string, Json>): 
   if (typeof value !== 'object' || value === null) return value
   const { $ref: reference, ...beside } = value as Json
   const target = typeof reference === 'string' ? unnamed.get(reference.slice(COMPONENTS.length)) : undefined
-  const source = target === undefined ? value : { ...target, ...beside }
-  return Object.fromEntries(Object.entries(source).map(([key, item]) => [key, withoutReferences(item, unnamed)]))
+  if (target !== undefined) return withoutReferences({ ...target, ...beside }, unnamed)
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutReferences(item, unnamed)]))
 }
