@@ -47,6 +47,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     try {
       const registered = await register(options)
       failures = 0
+      options.inventory.forget()
       options.onRegistered(registered)
       log.info({ node: registered.name, epoch: registered.epoch }, 'registered with the control plane')
       await new Session(options, registered.session).run()

@@ -16,10 +16,16 @@ export class Inventory {
     this.#store = store
   }
 
-  /** The next slice is the first. */
+  /** The next slice is the first, unless the inventory is being told already. */
   begin(): void {
+    if (this.#wanted) return
     this.#wanted = true
     this.#after = undefined
+  }
+
+  /** Another control plane may have heard the slices so far. */
+  forget(): void {
+    this.#wanted = false
   }
 
   /** The slice that is due; undefined when the inventory is told. */

@@ -111,9 +111,12 @@ export async function openTransferServer(options: TransferServerOptions): Promis
     socket.on('error', () => socket.destroy())
     if (roleOf(socket, directory) === undefined) socket.destroy()
   })
-  server.on('request', (request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     void answer(request, response).catch((error: unknown) => answerFailure(response, error))
-  })
+  }
+  server.on('request', onRequest)
+  // Whoever waits with a body for a 100 gets it from the handler, once it wants the body.
+  server.on('checkContinue', onRequest)
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const route = routeOf(request, routes, roleOf(request.socket as TLSSocket, directory))

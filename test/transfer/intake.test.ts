@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test } from 'node:test'
 import { CarWriter } from '@ipld/car'
 import { CID } from 'multiformats/cid'
@@ -160,6 +161,26 @@ test('more than is allowed is refused, announced or not', async () => {
   assert.equal(await refused(query, chunks(body), { 'transfer-encoding': 'chunked' }, 413), 'PAYLOAD_TOO_LARGE')
   await using intake = await Intake.open()
   assert.equal((await intake.send(query, seededBytes(1, 1_000))).status, 201)
+})
+
+test('a sender that waits for the word to go on gets it, or the refusal before it sent anything', async () => {
+  await using intake = await Intake.open()
+  const expect = { expect: '100-continue' }
+  const taken = intake.request('kind=file', { ...expect, 'content-length': 5 })
+  taken.flushHeaders()
+  await once(taken, 'continue')
+  taken.end('hello')
+  const [response] = (await once(taken, 'response')) as [{ statusCode?: number }]
+  assert.equal(response.statusCode, 201)
+
+  const refused = intake.request('kind=file&maxBytes=10', { ...expect, 'content-length': 5_000 })
+  let continued = false
+  refused.on('continue', () => (continued = true)).on('error', () => {})
+  refused.flushHeaders()
+  const [refusal] = (await once(refused, 'response')) as [{ statusCode?: number }]
+  assert.equal(refusal.statusCode, 413)
+  assert.equal(continued, false)
+  refused.destroy()
 })
 
 test('an upload that breaks off leaves no root, and the node takes the next one', async () => {
