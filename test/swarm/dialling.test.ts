@@ -99,6 +99,6 @@ test('a bootstrap peer that goes away is dialled again when it is back', { timeo
   await first[Symbol.asyncDispose]()
   await until('the loss', () => ours.peer.libp2p.getPeers().length === 0)
   const [listen = ''] = address.split('/p2p/')
-  await using _again = await openTestPeer({ ...settings, listen: [listen] })
-  await until('the second connection', () => ours.peer.libp2p.getPeers().length === 1)
+  await using back = await openTestPeer({ ...settings, listen: [listen] })
+  await until('the second connection', () => ours.peer.libp2p.getConnections(back.peer.id).length === 1)
 })

@@ -65,7 +65,9 @@ test('a caller that leaves ends the fetch, and the peer process goes on', { time
   await using node = await openTestNode()
   await using supervised = supervisePeer(commandOf(node), { log: silentLog })
   await supervised.ready()
-  for await (const _block of supervised.client.fetch(file, { origins: helia.addresses })) break
+  const begun = supervised.client.fetch(file, { origins: helia.addresses })
+  await begun.next()
+  await begun.return()
   const stop = new AbortController()
   const fetching = Array.fromAsync(supervised.client.fetch(file, { origins: helia.addresses, signal: stop.signal }))
   stop.abort(new Error('enough'))
@@ -94,14 +96,11 @@ test('a fetch whose peer process dies in the stream is a failure, never a short 
   await using node = await openTestNode()
   await using supervised = supervisePeer(commandOf(node), { log: silentLog })
   await supervised.ready()
-  let blocks = 0
+  const blocks = supervised.client.fetch(file, { origins: helia.addresses })
+  await blocks.next()
+  process.kill(supervised.pid ?? 0, 'SIGKILL')
   await assert.rejects(
-    async () => {
-      for await (const _block of supervised.client.fetch(file, { origins: helia.addresses })) {
-        blocks += 1
-        if (blocks === 3) process.kill(supervised.pid ?? 0, 'SIGKILL')
-      }
-    },
+    async () => await Array.fromAsync(blocks),
     (error) => hasCode(error, 'UNAVAILABLE'),
   )
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { peerIdFromString } from '@libp2p/peer-id'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { MAX_BLOCK_BYTES } from '../../services/core/limits.ts'
 import type { BitswapPort, IncomingMessage, WantEntry } from '../../services/swarm/bitswap-port.ts'
