@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -76,11 +76,31 @@ export class Cluster implements AsyncDisposable {
     const log = createWriteStream(join(this.folder, 'terminal.log'), { flags: 'a' })
     child.stdout.pipe(log, { end: false })
     child.stderr.pipe(log, { end: false })
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`the cluster ended with ${code}`)
+    })
     try {
-      this.ready = await until('a ready cluster', () => this.#readReady(child), 60_000)
+      this.ready = await Promise.race([until('a ready cluster', () => this.#readReady(), 60_000), ended])
+      ended.catch(() => {})
     } catch (error) {
-      throw new Error(`${(error as Error).message}\n${await this.terminal()}`, { cause: error })
+      throw new Error(`${(error as Error).message}\n${await this.terminal()}\n${await this.#complaints()}`, {
+        cause: error,
+      })
     }
+  }
+
+  /** The last warnings and errors of each process. */
+  async #complaints(): Promise<string> {
+    const folder = join(this.folder, 'logs')
+    const logs = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')))
+    return logs
+      .flatMap((log) =>
+        log
+          .split('\n')
+          .filter((line) => /"level":"(warn|error)"/.test(line))
+          .slice(-3),
+      )
+      .join('\n')
   }
 
   /** What the cluster wrote to its terminal. */
@@ -88,8 +108,7 @@ export class Cluster implements AsyncDisposable {
     return readFile(join(this.folder, 'terminal.log'), 'utf8').catch(() => '')
   }
 
-  async #readReady(child: ChildProcess): Promise<Ready> {
-    if (child.exitCode !== null) throw new Error(`the cluster ended with ${child.exitCode}`)
+  async #readReady(): Promise<Ready> {
     return JSON.parse(await readFile(join(this.folder, 'ready.json'), 'utf8')) as Ready
   }
 
