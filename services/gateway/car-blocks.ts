@@ -25,7 +25,12 @@ export interface CarSelection {
 interface Wanted {
   cid: CID
   range: ByteRange | undefined
+  /** It is being read already, ahead of its turn. */
+  bytes?: Promise<Uint8Array>
 }
+
+/** Blocks read ahead of their turn, over all levels: what hides the way to another node, and bounds what it holds. */
+const READ_AHEAD = 4
 
 /**
  * The blocks of a CAR in the order in which they are sent: the path's proof, then the selection below its end, depth
@@ -46,9 +51,12 @@ export async function* carBlocks(
     if (visit === 'seen' && !selection.duplicates) return 'skip'
     return isIdentity(cid) || (visit === 'recoded' && !selection.duplicates) ? 'follow' : 'send'
   }
+  const read = (cid: CID): Promise<Uint8Array> => readBlock(cid, source, signal === undefined ? {} : { signal })
   for (const block of proof) if (wants(block.cid) === 'send') yield block
   const levels: Wanted[][] = [[{ cid: first.cid, range: selection.range }]]
   let pending = 1
+  let ahead = 0
+  let credit = READ_AHEAD
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
     const wanted = level.pop()
     if (wanted === undefined) {
@@ -56,10 +64,18 @@ export async function* carBlocks(
       continue
     }
     pending -= 1
+    if (wanted.bytes !== undefined) ahead -= 1
     const use = wants(wanted.cid)
-    if (use === 'skip') continue
+    if (use === 'skip') {
+      if (wanted.bytes !== undefined) credit -= 1
+      continue
+    }
     signal?.throwIfAborted()
-    const block = levels.length === 1 ? first : await readFrom(source, wanted.cid, signal)
+    wanted.bytes ??= levels.length === 1 ? Promise.resolve(first.bytes) : read(wanted.cid)
+    // A DAG full of repeated links has no right to a read ahead for each of them.
+    credit = Math.min(READ_AHEAD, credit + 1)
+    ahead += startReading(level, credit - ahead, read)
+    const block = { cid: wanted.cid, bytes: await wanted.bytes }
     if (use === 'send') yield block
     const below = wantedBelow(block, wanted.range, selection)
     if (below.length === 0) continue
@@ -70,8 +86,15 @@ export async function* carBlocks(
   }
 }
 
-async function readFrom(source: BlockSource, cid: CID, signal: AbortSignal | undefined): Promise<Block> {
-  return { cid, bytes: await readBlock(cid, source, signal === undefined ? {} : { signal }) }
+/** Starts reading up to `count` blocks that come next in the level, and answers how many those are. */
+function startReading(level: readonly Wanted[], count: number, read: (cid: CID) => Promise<Uint8Array>): number {
+  const next = level.slice(Math.max(0, level.length - count)).filter(({ bytes }) => bytes === undefined)
+  for (const wanted of next) {
+    wanted.bytes = read(wanted.cid)
+    // When the CAR ends before this block's turn, nobody asks for its failure.
+    wanted.bytes.catch(() => {})
+  }
+  return next.length
 }
 
 function wantedBelow({ cid, bytes }: Block, range: ByteRange | undefined, { scope }: CarSelection): Wanted[] {

@@ -2,7 +2,6 @@ import type { CID } from 'multiformats/cid'
 import { hasCode } from '../core/errors.ts'
 import { unixfsNode, type FileNode } from '../dag/node.ts'
 import { readBlock } from '../dag/read-block.ts'
-import { resolve } from '../dag/resolve.ts'
 import { DAG_PB, RAW } from '../core/cid.ts'
 import type { Answer } from './answer.ts'
 import { answerFile } from './file.ts'
@@ -37,9 +36,9 @@ export async function answerDirectory(request: GatewayRequest, found: Found): Pr
   }
 }
 
-async function indexOf({ cid, blocks, signal }: Found): Promise<{ cid: CID; node: FileNode } | undefined> {
+async function indexOf({ cid, blocks, paths, signal }: Found): Promise<{ cid: CID; node: FileNode } | undefined> {
   try {
-    const index = (await resolve(cid, [INDEX], blocks, { signal })).cid
+    const index = (await paths.follow(cid, [INDEX], blocks, { signal })).cid
     if (index.code !== RAW && index.code !== DAG_PB) return undefined
     const node = unixfsNode(index, await readBlock(index, blocks, { signal }))
     return node.type === 'file' ? { cid: index, node } : undefined

@@ -6,6 +6,7 @@ import type { Answer } from './answer.ts'
 import { clientGone, pumpBody } from './body-pump.ts'
 import { answerFailure } from './failure.ts'
 import { CORS } from './headers.ts'
+import type { KnownPaths } from './known-paths.ts'
 import { parseRequest } from './request.ts'
 import { respond } from './respond.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -14,6 +15,7 @@ import { unlessAborted } from './unless-aborted.ts'
 
 export interface ExchangeOptions {
   source: GatewaySource
+  paths: KnownPaths
   settings: GatewaySettings
   log: Log
 }

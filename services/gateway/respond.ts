@@ -4,7 +4,7 @@ import { CBOR, DAG_CBOR, DAG_JSON, JSON_CODEC } from '../core/cid.ts'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { unixfsNode } from '../dag/node.ts'
 import { readBlock } from '../dag/read-block.ts'
-import { resolve, type Resolved } from '../dag/resolve.ts'
+import { resolve } from '../dag/resolve.ts'
 import type { Answer } from './answer.ts'
 import { answerBlock, blockTag } from './block.ts'
 import { answerCar } from './car.ts'
@@ -13,6 +13,7 @@ import { answerDirectory } from './directory.ts'
 import { noneMatchNames } from './etag.ts'
 import { answerFile, answerSymlink, fileTag } from './file.ts'
 import { IMMUTABLE } from './headers.ts'
+import type { Destination, KnownPaths } from './known-paths.ts'
 import type { GatewayRequest } from './request.ts'
 import type { GatewaySettings } from './settings.ts'
 import type { GatewaySource } from './source.ts'
@@ -20,6 +21,7 @@ import type { GatewaySource } from './source.ts'
 /** What answering one request takes beside the request. */
 export interface Reading {
   blocks: BlockSource
+  paths: KnownPaths
   settings: GatewaySettings
   signal: AbortSignal
 }
@@ -38,13 +40,13 @@ export interface Found extends Reading {
  */
 export async function respond(
   request: GatewayRequest,
-  { source, settings, signal }: { source: GatewaySource; settings: GatewaySettings; signal: AbortSignal },
+  { source, ...reading }: Omit<Reading, 'blocks'> & { source: GatewaySource },
 ): Promise<Answer> {
   const known = notModifiedUnread(request)
   if (known !== undefined) return known
   const blocks = request.onlyIfCached ? source.local : source.of(request.path.root)
   try {
-    const answer = await answerIn(request, { blocks, settings, signal })
+    const answer = await answerIn(request, { ...reading, blocks })
     const { etag } = answer.headers
     return etag !== undefined && noneMatchNames(request.ifNoneMatch, etag) ? notModified(answer) : answer
   } catch (error) {
@@ -68,12 +70,14 @@ function notModified({ headers }: Pick<Answer, 'headers'>): Answer {
 
 async function answerIn(request: GatewayRequest, reading: Reading): Promise<Answer> {
   const { root, segments } = request.path
-  const resolved = await resolve(root, segments, reading.blocks, reading)
-  refuseRemainder(resolved)
-  const found = { ...reading, cid: resolved.cid, path: resolved.path }
+  const { blocks, paths, signal } = reading
   const { format } = request
+  if (format === 'car') {
+    const { proof, ...destination } = await resolve(root, segments, blocks, { signal })
+    return answerCar(request, { ...reading, ...wholeBlock(destination) }, proof)
+  }
+  const found = { ...reading, ...wholeBlock(await paths.follow(root, segments, blocks, { signal })) }
   if (format === 'raw') return answerBlock(request, found)
-  if (format === 'car') return answerCar(request, found, resolved.proof)
   if (format === 'ipns-record') {
     throw new HoldfastError('BAD_REQUEST', 'Only names have records; ask for one at /ipns/.')
   }
@@ -85,13 +89,12 @@ async function answerIn(request: GatewayRequest, reading: Reading): Promise<Answ
 
 const CODEC_BLOCKS: ReadonlySet<number> = new Set([DAG_CBOR, DAG_JSON, CBOR, JSON_CODEC])
 
-function refuseRemainder({ cid, remainder }: Resolved): void {
-  if (remainder.length === 0) return
+/** @throws NOT_IMPLEMENTED when the path leads to a field inside a block */
+function wholeBlock({ cid, path, remainder }: Destination): Pick<Found, 'cid' | 'path'> {
+  if (remainder.length === 0) return { cid, path }
   const field = JSON.stringify(remainder.join('/'))
-  throw new HoldfastError(
-    'NOT_IMPLEMENTED',
-    `${field} is a field inside ${cid.toString()}; only whole blocks are served.`,
-  )
+  const message = `${field} is a field inside ${cid.toString()}; only whole blocks are served.`
+  throw new HoldfastError('NOT_IMPLEMENTED', message)
 }
 
 async function answerUnixfs(request: GatewayRequest, found: Found): Promise<Answer> {

@@ -4,6 +4,7 @@ import { listen } from '../runtime/http/server.ts'
 import { SECOND_MS } from '../core/units.ts'
 import { answerRequest } from './exchange.ts'
 import type { Holders } from './holders.ts'
+import { KnownPaths } from './known-paths.ts'
 import { DEFAULT_SETTINGS, type GatewaySettings } from './settings.ts'
 import { chainSources } from './source.ts'
 
@@ -38,20 +39,18 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, holders, log, host, port, signal } = options
   const settings = { ...DEFAULT_SETTINGS, ...options.settings }
   const source = chainSources({ store, holders, cacheBytes: settings.cacheBytes, log })
-  const listening = await listen(
-    (request, response) => void answerRequest(request, response, { source, settings, log }),
-    {
-      host,
-      port,
-      settingName: 'HOLDFAST_GATEWAY_PORT',
-      limits: {
-        headersMs: settings.headersTimeoutMs,
-        keepAliveMs: settings.keepAliveMs,
-        connectionsPerAddress: settings.maxConnectionsPerAddress,
-        closeMs: DRAIN_MS,
-      },
+  const exchange = { source, paths: new KnownPaths(), settings, log }
+  const listening = await listen((request, response) => void answerRequest(request, response, exchange), {
+    host,
+    port,
+    settingName: 'HOLDFAST_GATEWAY_PORT',
+    limits: {
+      headersMs: settings.headersTimeoutMs,
+      keepAliveMs: settings.keepAliveMs,
+      connectionsPerAddress: settings.maxConnectionsPerAddress,
+      closeMs: DRAIN_MS,
     },
-  )
+  })
   listening.server.maxConnections = settings.maxConnections
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {

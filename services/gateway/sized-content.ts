@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Answer, Body, Headers } from './answer.ts'
 import { parseRanges, type ByteRange } from './byte-ranges.ts'
-import { ifRangeHolds } from './etag.ts'
+import { ifRangeHolds, noneMatchNames } from './etag.ts'
 import type { GatewayRequest } from './request.ts'
 
 /** Bytes of known number, any part of which can be read: a file, a block. */
@@ -18,8 +18,7 @@ export interface SizedContent {
  */
 export function answerContent(request: GatewayRequest, headers: Headers, content: SizedContent): Answer {
   const { sizeBytes } = content
-  const wanted = ifRangeHolds(request.ifRange, headers['etag'] ?? '') ? request.range : undefined
-  const ranges = parseRanges(wanted, sizeBytes)
+  const ranges = parseRanges(heldRange(request, headers['etag'] ?? ''), sizeBytes)
   const common = { ...headers, 'accept-ranges': 'bytes' }
   const [range] = ranges ?? []
   if (range === undefined || ranges === undefined) {
@@ -39,6 +38,11 @@ export function answerContent(request: GatewayRequest, headers: Headers, content
     },
     body: content.read(range.start, range.end),
   }
+}
+
+/** The `Range` header, unless a condition before it decides (RFC 9110, section 13.2.2). */
+function heldRange({ range, ifRange, ifNoneMatch }: GatewayRequest, etag: string): string | undefined {
+  return ifRangeHolds(ifRange, etag) && !noneMatchNames(ifNoneMatch, etag) ? range : undefined
 }
 
 function answerParts(headers: Headers, content: SizedContent, ranges: readonly ByteRange[]): Answer {

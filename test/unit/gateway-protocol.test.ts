@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
+import { CID } from 'multiformats/cid'
 import { DAG_CBOR, DAG_JSON } from '../../services/core/cid.ts'
 import type { Gateway } from '../../services/gateway/server.ts'
 import { MemoryBlocks } from '../support/dag.ts'
@@ -108,6 +109,16 @@ suite('a DAG block', () => {
   })
 })
 
+test('a path that was followed once is not read again', async () => {
+  const file = blocks.addRaw(Buffer.from('known'))
+  const root = blocks.addDirectory([['a', blocks.addDirectory([['known.txt', file]])]])
+  for (const expected of [3, 0]) {
+    blocks.reads = []
+    assert.equal((await get(`/ipfs/${root.toString()}/a/known.txt`)).body.toString(), 'known')
+    assert.equal(blocks.reads.length, expected)
+  }
+})
+
 suite('conditional requests', () => {
   test('by the tag of a root are answered without reading a block', async () => {
     const cid = blocks.addRaw(Buffer.from('unread'))
@@ -125,6 +136,14 @@ suite('conditional requests', () => {
     const gone = new MemoryBlocks().addRaw(Buffer.from('not here'))
     assert.equal((await get(`/ipfs/${cid.toString()}`, { 'if-none-match': '*' })).status, 304)
     assert.equal((await get(`/ipfs/${gone.toString()}`, { 'if-none-match': '*' })).status, 404)
+  })
+
+  test('are judged before ranges', async () => {
+    const cid = blocks.addRaw(Buffer.from('short')).toString()
+    const headers = { 'if-none-match': `"${cid}"`, range: 'bytes=999-' }
+    assert.equal((await get(`/ipfs/${cid}`, headers)).status, 304)
+    const root = blocks.addDirectory([['short.txt', CID.parse(cid)]])
+    assert.equal((await get(`/ipfs/${root.toString()}/short.txt`, headers)).status, 304)
   })
 
   test('do not turn a redirect into something else', async () => {
