@@ -168,6 +168,7 @@ export class Jobs implements AsyncDisposable {
     const { signal } = job.stop
     const { contentId, lease } = work
     using _ = await (work.sources.length > 0 ? this.#copies : this.#fetches).enter(signal)
+    Object.assign(job, { phase: 'starting', isNews: true })
     const check = await hold({
       root: job.root,
       sources: work.sources,

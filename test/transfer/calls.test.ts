@@ -8,7 +8,7 @@ import { addFile } from '../../services/dag/add-file.ts'
 import { replicateSmall } from '../../services/transfer/replicate-small.ts'
 import { tlsOptions } from '../../services/transfer/tls.ts'
 import { seededBytes } from '../support/random-bytes.ts'
-import { chunks, isWhole, lying, Nodes, storeFile } from './nodes.ts'
+import { chunks, isWhole, lying, Nodes, storeFile, storeFiles } from './nodes.ts'
 
 const MIB = 1_024 * 1_024
 const signal = new AbortController().signal
@@ -113,8 +113,8 @@ test('many small roots travel in one call and are durable each', async () => {
   await using nodes = await Nodes.open()
   const a = await nodes.add('a')
   const b = await nodes.add('b')
-  const roots: CID[] = []
-  for (let index = 0; index < 1_500; index++) roots.push((await storeFile(a.store, seededBytes(index, 1_000))).cid)
+  const contents = Array.from({ length: 1_500 }, (_, index) => seededBytes(index, 1_000))
+  const roots = (await storeFiles(a.store, contents)).map(({ cid }) => cid)
   const large = (await storeFile(a.store, seededBytes(9, 2 * MIB))).cid
   const absent = CID.parse('bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy')
   const copied = await replicateSmall({

@@ -89,6 +89,13 @@ export async function storeFile(store: BlockStore, bytes: Uint8Array): Promise<S
   return await batch.commitRoot(root, manifest)
 }
 
+/** Many files by one batch; each is a root. */
+export async function storeFiles(store: BlockStore, contents: readonly Uint8Array[]): Promise<StoredRoot[]> {
+  await using batch = store.openBatch()
+  const added = await Promise.all(contents.map((bytes) => addFile(chunks(bytes), batch)))
+  return await Promise.all(added.map(({ root, manifest }) => batch.commitRoot(root, manifest)))
+}
+
 export async function* chunks(bytes: Uint8Array, chunkBytes = 1_048_576): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
 }

@@ -5,7 +5,14 @@ import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
 import { RAW, SHA2_256 } from '../../services/core/cid.ts'
 import { cutRanges, laneToTakeOver, type Lane } from '../../services/transfer/ranges.ts'
-import { decodeBits, decodeCids, decodeEntries, encodeBits, encodeCids, encodeEntries } from '../../services/transfer/wire.ts'
+import {
+  decodeBits,
+  decodeCids,
+  decodeEntries,
+  encodeBits,
+  encodeCids,
+  encodeEntries,
+} from '../../services/transfer/wire.ts'
 
 const MIB = 1_024 * 1_024
 
@@ -48,7 +55,10 @@ test('ranges hold every block once, in order, and none is much too large', () =>
     fc.property(fc.array(anyEntry, { maxLength: 3_000 }), (entries) => {
       const ranges = [...cutRanges(entries)]
       const cids = ranges.flatMap((range) => range.cids)
-      assert.deepEqual(cids, entries.map(({ cid }) => cid))
+      assert.deepEqual(
+        cids,
+        entries.map(({ cid }) => cid),
+      )
       for (const { bytes, cids } of ranges) assert.ok(bytes < 6 * MIB && cids.length <= 1_000 && cids.length > 0)
     }),
     { numRuns: 30 },
