@@ -4,7 +4,7 @@ import { aborted } from '../runtime/run.ts'
 import type { Log } from '../swarm/log.ts'
 import { openPeer, type PeerSettings } from '../swarm/peer.ts'
 import { startProviding, type ProvidingOptions } from '../swarm/providing.ts'
-import { FetchFailures } from './fetches.ts'
+import { FetchFailures } from './fetch-failures.ts'
 import { watchParent } from './parent.ts'
 import { openServer } from './server.ts'
 

@@ -14,7 +14,7 @@ import type { Providing } from '../swarm/providing.ts'
 import { retrieve, retrieveBlock } from '../swarm/retrieve.ts'
 import { CAR_TYPE, FETCH_ID_HEADER, type ConnectAnswer, type FailureAnswer, type PeerStatus } from '../swarm/wire.ts'
 import { failureOf } from './failure.ts'
-import type { FetchFailures } from './fetches.ts'
+import type { FetchFailures } from './fetch-failures.ts'
 import { readJson } from './read-json.ts'
 
 export interface Exchange {

@@ -1,5 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import type { Abortable, BlockSource } from '../core/block-source.ts'
+import type { Abortable } from '../core/block-source.ts'
 import { cidKey, isIdentity } from '../core/cid.ts'
 import { hasCode, HoldfastError, type ErrorCode } from '../core/errors.ts'
 import { MAX_BLOCK_BYTES } from '../core/limits.ts'
@@ -58,11 +58,6 @@ export function connectPeer(socketPath: string): PeerClient {
     },
     [Symbol.dispose]: () => calls[Symbol.dispose](),
   }
-}
-
-/** The public network as a source of single blocks. */
-export function asBlockSource(client: PeerClient, options: { timeoutMs: number }): BlockSource {
-  return { get: (cid, abortable) => client.block(cid, { ...options, ...abortable }) }
 }
 
 async function* fetchBlocks(
