@@ -40,21 +40,21 @@ export async function startEmbedded({ folder: path, settings = {} }: EmbeddedOpt
   const binaries = await findBinaries()
   const folder = await openServerFolder(path, binaries)
   let server = await start(binaries, folder, settings)
-  const url = urlOf(folder, server.port, DATABASE)
-  await createDatabase(folder, server.port)
+  const { port } = server
+  await createDatabase(folder, port)
 
   const stopping = new AbortController()
   const revive = async (): Promise<void> => {
-    for (;;) {
+    while (!stopping.signal.aborted) {
       await server.ended(stopping.signal)
-      if (stopping.signal.aborted) return
-      server = await start(binaries, folder, settings)
+      // One that cannot be brought back now is a database that is not reachable, as it is; perhaps the next try can.
+      if (!stopping.signal.aborted)
+        server = await start(binaries, folder, { ...settings, port: String(port) }).catch(() => server)
     }
   }
-  // A server that cannot be brought back shows as a database that is not reachable, as it is.
-  const reviving = revive().catch(() => undefined)
+  const reviving = revive()
   return {
-    url,
+    url: urlOf(folder, port, DATABASE),
     async stop() {
       stopping.abort()
       await reviving
@@ -76,6 +76,8 @@ interface Answering {
 /** How long a server may be in the way that neither answers nor ends, or ends again each time it is started. */
 const START_TIMEOUT_MS = 20 * SECOND_MS
 const POLL_MS = 25
+/** Between tries of a server that ends by itself: its port is taken, or its last process is not gone yet. */
+const PAUSE_MS = 200
 const ADOPTED_POLL_MS = 500
 
 async function start(binaries: Binaries, folder: ServerFolder, settings: ServerSettings): Promise<Answering> {
@@ -83,9 +85,10 @@ async function start(binaries: Binaries, folder: ServerFolder, settings: ServerS
   while (performance.now() < deadline) {
     const running = await findRunning(folder)
     if (running === undefined) {
-      const port = await choosePort(join(folder.path, 'port'))
+      const port = Number(settings['port'] ?? (await choosePort(join(folder.path, 'port'))))
       const child = await spawnServer(binaries, folder, { ...settings, port: String(port) })
       if (await answersBeforeItEnds(child, folder, port)) return ours(child, port)
+      await delay(PAUSE_MS)
     } else if (await answers(folder, running.port)) {
       return adopted(running.pid, running.port)
     }
@@ -115,6 +118,7 @@ function adopted(pid: number, port: number): Answering {
 }
 
 function abortOf(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
