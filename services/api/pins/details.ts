@@ -77,11 +77,11 @@ export function detailsRoute({ db, wakes, delegates }: DetailsParts): ApiRoute {
       query: Wait,
       answers: { 200: PinDetails },
     },
-    async ({ caller, params, query, signal }) => {
+    async ({ caller, params, query, signal, stopping }) => {
       const { tenantId } = caller
       const read = async (): Promise<PinRow> => (await getPin(db, tenantId, params.requestid)) ?? notFound()
       const isDone = ({ status }: PinRow): boolean => status === query.wait || status === 'failed'
-      const waiting = { wakes, tenantId, timeoutMs: query.timeout, signal }
+      const waiting = { wakes, tenantId, timeoutMs: query.timeout, signal: AbortSignal.any([signal, stopping]) }
       const pin = query.wait === undefined ? await read() : await readUntil(read, isDone, waiting)
       return { status: 200, body: await detailsOf(db, tenantId, pin, await delegates()) }
     },

@@ -14,6 +14,8 @@ export interface WebApplicationOptions {
   crossOrigin?: boolean
   /** Whether a proxy of ours stands in front, whose X-Forwarded-For tells where a request comes from. */
   behindProxy?: boolean
+  /** Aborted when the process begins to stop, so that long polls end. */
+  stopping?: AbortSignal
   /** Whether JSON answers are held against their schemas: for tests. */
   checkAnswers?: boolean
 }
@@ -21,11 +23,12 @@ export interface WebApplicationOptions {
 /** An HTTP application of declared routes; every failure has the one shape, also those of the frame itself. */
 export function webApplication(options: WebApplicationOptions): RequestListener {
   const { doors, log, metrics, crossOrigin = false, behindProxy = false, checkAnswers = false } = options
+  const { stopping = new AbortController().signal } = options
   const app = new Koa<FrameState>({ proxy: behindProxy, maxIpsCount: 1 })
   app.on('error', (error: unknown) => log.debug({ err: error }, 'a response was cut short'))
   app.use(frame({ log, metrics }))
   if (crossOrigin) app.use(cors())
-  app.use(mount(doors, { checkAnswers }))
+  app.use(mount(doors, { checkAnswers, stopping }))
   const listener = app.callback()
   return (request, response) => void listener(request, response)
 }

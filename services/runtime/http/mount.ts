@@ -42,13 +42,18 @@ export function door<Caller>(routes: readonly Route<Caller>[], gatekeeper?: Gate
   return { routes, gatekeeper }
 }
 
+export interface MountOptions {
+  checkAnswers: boolean
+  stopping: AbortSignal
+}
+
 /** Middleware that serves the routes of all doors and refuses everything else. */
-export function mount(doors: readonly Door[], { checkAnswers }: { checkAnswers: boolean }): Middleware<FrameState> {
+export function mount(doors: readonly Door[], options: MountOptions): Middleware<FrameState> {
   const router = new Router<FrameState>({ sensitive: true, strict: true })
   for (const { routes, gatekeeper } of doors) {
     for (const route of routes) {
       router.register(routerPath(route.spec.path), [route.spec.method], async (ctx) => {
-        await serve(ctx, route, gatekeeper, checkAnswers)
+        await serve(ctx, route, gatekeeper, options)
       })
     }
   }
@@ -64,7 +69,7 @@ async function serve(
   ctx: FrameContext & { params: Record<string, string> },
   route: Route<never>,
   gatekeeper: Gatekeeper<unknown> | undefined,
-  checkAnswers: boolean,
+  { checkAnswers, stopping }: MountOptions,
 ): Promise<void> {
   const { spec } = route
   const gone = new AbortController()
@@ -81,6 +86,7 @@ async function serve(
     caller: caller as undefined,
     requestId: ctx.state.requestId,
     signal: gone.signal,
+    stopping,
   }
   await sendAnswer(ctx, spec, await route.run(request), checkAnswers)
 }

@@ -126,6 +126,8 @@ export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown,
   requestId: string
   /** Aborted when the client is gone before its answer was sent. */
   signal: AbortSignal
+  /** Aborted when the process is about to stop: whoever only waits for something to happen answers now. */
+  stopping: AbortSignal
 }
 
 type AnswerBodyOf<Spec> = Spec extends z.ZodType

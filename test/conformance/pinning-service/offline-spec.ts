@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs'
 import https from 'node:https'
 import { createRequire } from 'node:module'
 import { PassThrough } from 'node:stream'
+import util from 'node:util'
 
 /**
- * Loaded before the compliance suite, which fetches the specification from the internet when it starts: answers that one
- * request from the copy that the package `mock-ipfs-pinning-service` brings.
+ * Loaded before the compliance suite. It fetches the specification from the internet when it starts: that one request is
+ * answered from the copy that the package `mock-ipfs-pinning-service` brings. And one of its packages calls a function
+ * that Node 23 removed.
  */
 const suite = createRequire(process.argv[1] ?? '')
 const specification = readFileSync(suite.resolve('mock-ipfs-pinning-service/api/oas-doc.yaml'))
@@ -25,3 +27,4 @@ function answerFromPackage(target: unknown, ...rest: unknown[]): unknown {
 }
 
 Object.assign(https, { get: answerFromPackage })
+Object.assign(util, { isObject: (value: unknown) => value !== null && typeof value === 'object' })
