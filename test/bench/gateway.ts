@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { openBlockStore } from '../../services/blocks/store.ts'
 import { addFile } from '../../services/dag/add-file.ts'
 import { chunked, pseudoRandomBytes } from '../support/dag.ts'
+import { median, type Row } from './rows.ts'
 
 /**
  * CPU time that the gateway takes for a request of 1 KiB and for a file of 10 MiB, beside a plain node:http file server
@@ -31,20 +32,26 @@ interface Load {
   path: 'small' | 'large'
   requests: number
   sizeBytes: number
+  /** CPU in units of the plain server. */
+  target: number
 }
 
 const LOADS: readonly Load[] = [
-  { name: '1 KiB file', unit: 'us/request', path: 'small', requests: 2_000, sizeBytes: KIB },
-  { name: '10 MiB file', unit: 'us/MiB', path: 'large', requests: 24, sizeBytes: 10 * MIB },
+  { name: '1 KiB file', unit: 'CPU us/request', path: 'small', requests: 2_000, sizeBytes: KIB, target: 1.5 },
+  { name: '10 MiB file', unit: 'CPU us/MiB', path: 'large', requests: 24, sizeBytes: 10 * MIB, target: 1.3 },
 ]
 
-const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'))
-try {
-  const subjects = await start(await prepare(folder))
-  for (const load of LOADS) await compare(load, subjects)
-  for (const { server } of subjects) server.disconnect()
-} finally {
-  await rm(folder, { recursive: true })
+export async function benchGateway(): Promise<Row[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'))
+  try {
+    const subjects = await start(folder, await prepare(folder))
+    const rows: Row[] = []
+    for (const load of LOADS) rows.push(...(await compare(load, subjects)))
+    for (const { server } of subjects) server.disconnect()
+    return rows
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 }
 
 async function prepare(folder: string): Promise<{ small: string; large: string }> {
@@ -66,7 +73,7 @@ async function prepare(folder: string): Promise<{ small: string; large: string }
   return { small, large }
 }
 
-function start(content: Subject['paths']): Promise<Subject[]> {
+function start(folder: string, content: Subject['paths']): Promise<Subject[]> {
   const files = { small: '/small', large: '/large' }
   return Promise.all([
     startServer('node:http, plain files', ['static', join(folder, 'files')], files),
@@ -81,7 +88,7 @@ async function startServer(name: string, args: string[], paths: Subject['paths']
   return { name, server, url, paths }
 }
 
-async function compare(load: Load, subjects: readonly Subject[]): Promise<void> {
+async function compare(load: Load, subjects: readonly Subject[]): Promise<Row[]> {
   const costs = new Map(subjects.map(({ name }) => [name, [] as number[]]))
   for (const subject of subjects) await run(subject, load)
   for (let round = 0; round < ROUNDS; round++) {
@@ -93,12 +100,18 @@ async function compare(load: Load, subjects: readonly Subject[]): Promise<void> 
   }
   const units = load.path === 'small' ? load.requests : (load.requests * load.sizeBytes) / MIB
   const medians = subjects.map(({ name }) => ({ name, cost: median(costs.get(name) ?? []) / units }))
-  const limit = medians[0]?.cost ?? Number.NaN
-  for (const { name, cost } of medians) {
-    console.log(
-      `${load.name.padEnd(12)} ${name.padEnd(28)} ${cost.toFixed(1).padStart(9)} ${load.unit.padEnd(11)} ${(cost / limit).toFixed(2)} x`,
-    )
-  }
+  const [limit, ...gateways] = medians
+  return gateways.map(({ name, cost }) => {
+    const ratio = cost / (limit?.cost ?? Number.NaN)
+    return {
+      what: `${load.name}: ${name}`,
+      measured: `${cost.toFixed(0)} ${load.unit}`,
+      against: `${limit?.name}: ${limit?.cost.toFixed(0)} ${load.unit}`,
+      ratio,
+      target: `<= ${load.target}`,
+      isMet: ratio <= load.target,
+    }
+  })
 }
 
 async function cpuMicroseconds({ server }: Subject): Promise<number> {
@@ -130,8 +143,4 @@ function download(url: string, agent: Agent, sizeBytes: number): Promise<void> {
     })
     request.once('error', reject)
   })
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
