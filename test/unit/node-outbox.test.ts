@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { Report } from '../../services/core/sync.ts'
 import { Outbox } from '../../services/node/outbox.ts'
 
@@ -46,7 +46,10 @@ test('no outcome is lost or reordered, however often sending fails', () => {
         else if (step === 'send') sent.push(...outbox.take(max).map(({ lease }) => lease))
         else outbox.giveBack(outbox.take(max))
       }
-      assert.deepEqual(sent, Array.from({ length: added }, (_, index) => String(index)))
+      assert.deepEqual(
+        sent,
+        Array.from({ length: added }, (_, index) => String(index)),
+      )
     }),
   )
 })
