@@ -29,9 +29,11 @@ export function sectionBytes(row: BlockRow): number {
 }
 
 const BLOCK_ROW_BYTES = 29
+const blockRowBytes = Buffer.alloc(BLOCK_ROW_BYTES)
 
+/** The row's bytes, valid until the next call: there are millions of them, and a write transaction copies them at once. */
 export function encodeBlockRow(row: BlockRow): Buffer {
-  const bytes = Buffer.allocUnsafe(BLOCK_ROW_BYTES)
+  const bytes = blockRowBytes
   bytes.writeUInt32BE(row.segment, 0)
   bytes.writeUIntBE(row.offset, 4, 6)
   bytes.writeUInt8(row.headBytes, 10)

@@ -9,12 +9,12 @@ const [folder = '', from = '0', to = '0', step = '1'] = process.argv.slice(2)
 const blocks: TestBlock[] = []
 for (let seed = Number(from); seed < Number(to); seed += Number(step)) blocks.push(testBlock(seed))
 
-let going = true
-process.once('message', () => (going = false))
+const stop = new AbortController()
+process.once('message', () => stop.abort())
 await using reader = await openBlockReader(folder)
 process.send?.('reading')
 let outcome = 'ok'
-while (going && outcome === 'ok') outcome = await readAll()
+while (!stop.signal.aborted && outcome === 'ok') outcome = await readAll()
 process.send?.(outcome)
 process.disconnect()
 

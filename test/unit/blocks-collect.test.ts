@@ -110,14 +110,14 @@ test('half-dead segments are compacted while readers of both processes go on', a
   const [ready] = (await once(child, 'message')) as [string]
   assert.equal(ready, 'reading')
   await using reader = await openBlockReader(folder.path)
-  let reading = true
+  const stop = new AbortController()
   const reads = (async () => {
-    while (reading) for (const { cid, bytes } of kept) assertSame(await reader.get(cid), bytes)
+    while (!stop.signal.aborted) for (const { cid, bytes } of kept) assertSame(await reader.get(cid), bytes)
   })()
   await store.releaseRoot(droppedRoot.cid)
   assert.equal((await store.collect({ graceMs: 0 })).blocks, dropped.length)
   await store.collect({ graceMs: 0 })
-  reading = false
+  stop.abort()
   await reads
   child.send('stop')
   const [outcome] = (await once(child, 'message')) as [string]

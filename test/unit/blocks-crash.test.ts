@@ -69,7 +69,7 @@ for (const mode of ['loose', 'collect']) {
 /** When all roots are released, nothing may be left: no count was lost or kept by a crash. */
 async function assertCountsAreExact(folder: string): Promise<void> {
   await using store = await openBlockStore(folder)
-  for (const { cid } of [...store.roots()]) await store.releaseRoot(cid)
+  for (const { cid } of store.roots()) await store.releaseRoot(cid)
   await store[Symbol.asyncDispose]()
   // Closing waited for what was still to be undone.
   await using again = await openBlockStore(folder)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { BlockBatch, BlockStore } from '../../services/blocks/contract.ts'
 import { openBlockStore } from '../../services/blocks/store.ts'
 import { hasCode } from '../../services/core/errors.ts'
@@ -148,7 +148,7 @@ class Collect implements Command {
   async run(model: Model, real: Real) {
     await real.store.collect({ graceMs: 0 })
     const counted = countedIn(model)
-    for (const seed of [...model.durable]) {
+    for (const seed of model.durable) {
       if (counted.has(seed) || model.inFlight.has(seed)) continue
       // A release since the batch was opened also keeps a block.
       if (!real.store.has(blockAt(seed).cid)) model.durable.delete(seed)
