@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Database } from '../catalog/database.ts'
 import { deletePolicy, getPolicy, listPolicies, putPolicy, type SavedPolicy } from '../catalog/policies.ts'
+import { previewPolicy } from '../catalog/replicas-preview.ts'
 import type { Wakes } from '../catalog/wake.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { Policy, PolicyName } from '../core/policy.ts'
@@ -16,6 +17,21 @@ const Saved = z
     createdAt: z.string(),
   })
   .meta({ id: 'SavedPolicy', description: 'A policy that pins can name' })
+
+const count = z.number().nonnegative()
+
+const Preview = z
+  .object({
+    contents: count.describe('Roots of pins that name the policy'),
+    sampled: count.describe('How many of them were looked at; the figures below are of these'),
+    copiesAdded: count,
+    bytesAdded: count,
+    copiesReleased: count,
+    bytesReleased: count,
+    unsatisfied: count.describe('Roots for which the cluster cannot meet every rule'),
+    problems: z.array(z.string()).describe('Some of the reasons'),
+  })
+  .meta({ id: 'PolicyPreview', description: 'What a policy would move, were it saved' })
 
 const Name = z.object({ name: PolicyName })
 
@@ -63,6 +79,20 @@ export function policyRoutes({ db, wakes }: { db: Database; wakes: Wakes }): Api
         const { saved, created } = await putPolicy(db, caller.tenantId, params.name, body, wakes)
         return { status: created ? 201 : 200, body: shown(saved) }
       },
+    ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/policies:preview',
+        summary: 'What a policy would move, before it is saved',
+        access: 'policies:write',
+        body: json(z.strictObject({ name: PolicyName, policy: Policy })),
+        answers: { 200: Preview },
+      },
+      async ({ caller, body }) => ({
+        status: 200,
+        body: await previewPolicy(db, { tenantId: caller.tenantId, ...body }),
+      }),
     ),
     route(
       {

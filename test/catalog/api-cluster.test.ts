@@ -58,6 +58,20 @@ test('a policy is saved, versioned, read and deleted', async () => {
   assert.equal((await api.send('GET', '/v1/policies/eu')).status, 404)
 })
 
+test('a preview tells what a policy would move, and moves nothing', async () => {
+  await using api = await openTestApi()
+  for (const region of ['a', 'b', 'c']) await addNode(api.db, { name: `${region}-1`, region })
+  await api.json('PUT', '/v1/policies/eu', { body: { copies: { min: 1, target: 1 } } })
+  await api.json('POST', '/psa/pins', { body: { cid: rawCid('x').toString(), meta: { policy: 'eu' } } })
+  const wanted = { name: 'eu', policy: { copies: { min: 2, target: 3 } } }
+  const preview = await api.json<{ contents: number; copiesAdded: number }>('POST', '/v1/policies:preview', {
+    body: wanted,
+  })
+  assert.equal(preview.contents, 1)
+  assert.equal(preview.copiesAdded, 3)
+  assert.equal((await api.json<{ version: number }>('GET', '/v1/policies/eu')).version, 1)
+})
+
 test('a policy in use, and one of the system, cannot be deleted', async () => {
   await using api = await openTestApi()
   await api.json('PUT', '/v1/policies/eu', { body: { copies: { min: 1, target: 1 } } })

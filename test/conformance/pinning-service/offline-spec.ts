@@ -7,8 +7,8 @@ import util from 'node:util'
 
 /**
  * Loaded before the compliance suite. It fetches the specification from the internet when it starts: that one request is
- * answered from the copy that the package `mock-ipfs-pinning-service` brings. And one of its packages calls a function
- * that Node 23 removed.
+ * answered from the copy that the package `mock-ipfs-pinning-service` brings. And one of its packages calls
+ * functions that Node 23 removed.
  */
 const suite = createRequire(process.argv[1] ?? '')
 const specification = readFileSync(suite.resolve('mock-ipfs-pinning-service/api/oas-doc.yaml'))
@@ -27,4 +27,9 @@ function answerFromPackage(target: unknown, ...rest: unknown[]): unknown {
 }
 
 Object.assign(https, { get: answerFromPackage })
-Object.assign(util, { isObject: (value: unknown) => value !== null && typeof value === 'object' })
+Object.assign(util, {
+  isObject: (value: unknown) => value !== null && typeof value === 'object',
+  isFunction: (value: unknown) => typeof value === 'function',
+  isNumber: (value: unknown) => typeof value === 'number',
+  isUndefined: (value: unknown) => value === undefined,
+})
