@@ -29,9 +29,9 @@ export class ActiveSegment {
     return this.#end
   }
 
-  /** Whether records may still be added to that segment. */
-  isOpen(segment: number): boolean {
-    return segment === this.#number && Number.isFinite(this.#end)
+  /** Whether that segment takes no more records, for good. */
+  isSealed(segment: number): boolean {
+    return segment < this.#number || (segment === this.#number && !Number.isFinite(this.#end))
   }
 
   /** Takes no more writes into the present file. */

@@ -41,6 +41,7 @@ const STATE_KEY = Buffer.from('state')
 export class BlockIndex {
   readonly #folder: string
   readonly #readOnly: boolean
+  #isOpen = false
   #fresh = false
   #env!: RootDatabase<Buffer, Buffer>
   #blocks!: Table
@@ -71,6 +72,7 @@ export class BlockIndex {
       eventTurnBatching: false,
     })
     const table = (name: string): Table => this.#env.openDB<Buffer, Buffer>({ name, ...encoding })
+    this.#isOpen = true
     this.#blocks = table('blocks')
     this.#roots = table('roots')
     this.#manifests = table('manifests')
@@ -79,13 +81,13 @@ export class BlockIndex {
     this.#state = table('state')
     const { format } = this.#stateRow()
     if (format === FORMAT) return
-    void this.#env.close()
+    void this.close()
     throw new HoldfastError('STORAGE_FAILED', `The block store at ${this.#folder} has the unknown format ${format}.`)
   }
 
   /** Opens the index anew, which clears LMDB's memory of a failed disk. Nothing may write meanwhile. */
   async reopen(): Promise<void> {
-    await this.#env.close()
+    await this.close()
     this.#open()
   }
 
@@ -196,13 +198,6 @@ export class BlockIndex {
     void this.#segments.remove(encodeNumberKey(segment))
   }
 
-  segments(): { segment: number; row: SegmentRow }[] {
-    return [...this.#segments.getRange()].map(({ key, value }) => ({
-      segment: key.readUInt32BE(0),
-      row: decodeSegmentRow(value),
-    }))
-  }
-
   /** Serials whose counts are to be taken back: commits that did not end, and releases under way. */
   jobs(): number[] {
     return [...this.#jobs.getKeys()].map((key) => key.readUInt32BE(0))
@@ -216,7 +211,10 @@ export class BlockIndex {
     void this.#jobs.remove(encodeNumberKey(serial))
   }
 
+  /** Harmless when it is closed already. */
   async close(): Promise<void> {
+    if (!this.#isOpen) return
+    this.#isOpen = false
     await this.#env.close()
   }
 }

@@ -84,19 +84,16 @@ function removeSlice(
 /** Deletes segment files without live records, and those with few after copying these. */
 export async function reclaimSegments(parts: CollectParts, options: Abortable): Promise<void> {
   await sealIfWasteful(parts)
-  // Records that were written but are not in the index yet do not count as live.
-  const last = parts.active.number
+  const sealed = (await parts.segments.list()).filter((segment) => parts.active.isSealed(segment))
+  // Records that were written to them but are not in the index yet do not count as live; there will be no more of them.
   await parts.appender.settle()
-  for (const segment of await parts.segments.list()) {
+  for (const segment of sealed) {
     options.signal?.throwIfAborted()
-    if (segment > last || parts.active.isOpen(segment)) continue
     const live = liveBytes(parts, segment)
     const size = await parts.segments.sizeOf(segment)
     if (live > 0 && live >= size * MIN_LIVE_SHARE) continue
     if (live > 0) await copyLive(parts, segment, options)
-    if (liveBytes(parts, segment) > 0) continue
-    await parts.writer.write(1, () => parts.index.removeSegment(segment))
-    await parts.segments.remove(segment)
+    if (await forget(parts, segment)) await parts.segments.remove(segment)
   }
 }
 
@@ -104,11 +101,20 @@ function liveBytes({ index }: CollectParts, segment: number): number {
   return index.segment(segment)?.bytes ?? 0
 }
 
+/** Removes the segment from the index, durably, if no block is in it. */
+function forget(parts: CollectParts, segment: number): Promise<boolean> {
+  return parts.writer.write(1, () => {
+    if (liveBytes(parts, segment) > 0) return false
+    parts.index.removeSegment(segment)
+    return true
+  })
+}
+
 async function sealIfWasteful(parts: CollectParts): Promise<void> {
   await parts.appender.exclusively(async () => {
     const { number, end } = parts.active
     const live = liveBytes(parts, number)
-    if (!parts.active.isOpen(number) || end === 0) return
+    if (parts.active.isSealed(number) || end === 0) return
     if (live === 0 || (live < end * MIN_LIVE_SHARE && end - live >= MIN_GAIN_BYTES)) await parts.active.seal()
   })
 }

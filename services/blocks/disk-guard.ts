@@ -29,6 +29,7 @@ export class DiskGuard {
   #refusal: HoldfastError | undefined
   #timer: NodeJS.Timeout | undefined
   #probing: Promise<void> | undefined
+  #closed = false
 
   constructor(options: GuardOptions) {
     this.#options = options
@@ -44,7 +45,7 @@ export class DiskGuard {
   refuse(cause: unknown): HoldfastError {
     const failure = writeFailure(cause)
     this.#refusal ??= failure
-    this.#timer ??= setInterval(() => this.#probe(), this.#options.probeMs).unref()
+    if (!this.#closed) this.#timer ??= setInterval(() => this.#probe(), this.#options.probeMs).unref()
     return failure
   }
 
@@ -86,12 +87,16 @@ export class DiskGuard {
     } catch {
       return
     }
+    if (this.#closed) return
     clearInterval(this.#timer)
     this.#timer = undefined
     this.#refusal = undefined
   }
 
+  /** Refuses all writes from now on. */
   async close(): Promise<void> {
+    this.#closed = true
+    this.#refusal = new HoldfastError('UNAVAILABLE', 'The block store is closed.')
     clearInterval(this.#timer)
     await this.#probing
   }

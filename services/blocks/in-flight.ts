@@ -43,7 +43,8 @@ export class InFlight {
   mayRemove(key: Uint8Array, row: BlockRow, graceMs: number): boolean {
     if (row.refs > 0 || row.touchedMs > this.#parts.age.nowMs() - graceMs) return false
     if (this.#touched.size > 0 && this.#touched.has(textOf(key))) return false
-    return [...this.#batches].every(({ openedAtMs }) => row.touchedMs < openedAtMs)
+    for (const { openedAtMs } of this.#batches) if (row.touchedMs >= openedAtMs) return false
+    return true
   }
 
   /** Runs the removal of these blocks, and hides them from batches until it is committed. */

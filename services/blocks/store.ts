@@ -59,7 +59,6 @@ class Store extends BlockReads implements BlockStore {
   }
 
   openBatch(): BlockBatch {
-    if (this.#closing.signal.aborted) throw new HoldfastError('UNAVAILABLE', 'The block store is closed.')
     this.#parts.guard.assertRoomForBatch()
     return new Batch({ ...this.#parts, reads: this })
   }
@@ -92,9 +91,11 @@ class Store extends BlockReads implements BlockStore {
     if (this.#closing.signal.aborted) return
     this.#closing.abort(new HoldfastError('UNAVAILABLE', 'The block store is closed.'))
     const { appender, active, guard, index, writer, age, segments, lock } = this.#parts
-    await guard.close()
     await this.#background
     await this.#collecting
+    await appender.settle()
+    await guard.close()
+    // What was put in between is refused.
     await appender.settle()
     await writer.write(1, () => index.putState({ ...index.state(), ageMs: age.nowMs() })).catch(() => undefined)
     await writer.settle()
@@ -122,7 +123,7 @@ export async function openBlockStore(folder: string, options: StoreOptions = {})
     opened.move()
     return store
   } catch (error) {
-    throw writeFailure(error)
+    throw error instanceof Error && 'code' in error ? writeFailure(error) : error
   }
 }
 

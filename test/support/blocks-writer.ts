@@ -47,7 +47,7 @@ async function collectForever(): Promise<never> {
 
 await Promise.all([
   writeRoots(3, 400),
-  writeRoots(2_600, 90),
+  writeRoots(1_200, 90),
   writeRoots(7, 90_000),
   ...(mode === 'loose' ? [writeLoose(700), writeLoose(60_000)] : [collectForever()]),
 ])

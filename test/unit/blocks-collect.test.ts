@@ -145,6 +145,31 @@ test('a block that is put again while it is collected is there afterwards', asyn
   assert.deepEqual((await store.verifyRoot(committed.cid))?.bad, [])
 })
 
+test('blocks that are written while segments are given back are all there', async () => {
+  await using opened = await temporaryStore({ segmentBytes: 40_000 })
+  const { store } = opened
+  const kept: TestBlock[] = []
+  const stop = new AbortController()
+  const collecting = (async () => {
+    while (!stop.signal.aborted) await store.collect({ graceMs: 0 })
+  })()
+  const writing = Array.from({ length: 4 }, async (_, writer) => {
+    for (let round = 0; round < 30; round += 1) {
+      const blocks = testBlocks(12, { from: (writer * 30 + round) * 12 })
+      const root = await holdRoot(store, blocks)
+      if (round % 3 > 0) await store.releaseRoot(root.cid)
+      else kept.push(...blocks)
+    }
+  })
+  await Promise.all(writing)
+  stop.abort()
+  await collecting
+  await store.collect({ graceMs: 0 })
+  for (const { cid, bytes } of kept) assertSame(await store.get(cid), bytes)
+  assert.equal(store.space().blocks, kept.length)
+  assert.ok((await segmentBytes(opened.folder)) < 3 * store.space().storedBytes)
+})
+
 test('collection can be aborted', async () => {
   await using opened = await temporaryStore()
   await assert.rejects(opened.store.collect({ graceMs: 0, signal: AbortSignal.abort() }), /abort/i)

@@ -10,6 +10,7 @@ import { MAX_BLOCK_BYTES, MAX_CAR_SECTION_BYTES } from '../../services/core/limi
 import { parseSection } from '../../services/blocks/section.ts'
 import {
   assertSame,
+  blockOf,
   entriesOf,
   holdRoot,
   putAll,
@@ -17,6 +18,7 @@ import {
   temporaryStore,
   testBlock,
   testBlocks,
+  type TestBlock,
 } from '../support/blocks.ts'
 
 test('a flushed block is had, sized and read, and unflushed blocks are seen by their batch', async () => {
@@ -274,4 +276,37 @@ test('verifying tells its progress and can be aborted', async () => {
   const signal = AbortSignal.abort()
   await assert.rejects(opened.store.verifyRoot(root.cid, { signal }), /abort/i)
   assert.equal(await opened.store.verifyRoot(testBlock(9_999).cid), undefined)
+})
+
+test('a closed store takes no more writes, and its folder is free', async () => {
+  await using folder = await temporaryFolder()
+  const store = await openBlockStore(folder.path)
+  const batch = store.openBatch()
+  const [first, second] = testBlocks(2) as [TestBlock, TestBlock]
+  await batch.put(first.cid, first.bytes)
+  await store[Symbol.asyncDispose]()
+  await assert.rejects(batch.put(second.cid, second.bytes), (error) => hasCode(error, 'UNAVAILABLE'))
+  assert.throws(
+    () => store.openBatch(),
+    (error) => hasCode(error, 'UNAVAILABLE'),
+  )
+  await using again = await openBlockStore(folder.path)
+  assertSame(await again.get(first.cid), first.bytes)
+})
+
+test('many blocks at once wait for the disk instead of filling the memory', async () => {
+  await using opened = await temporaryStore()
+  await using batch = opened.store.openBatch()
+  const before = process.memoryUsage().arrayBuffers
+  const shared = new Uint8Array(MAX_BLOCK_BYTES)
+  let highest = 0
+  for (let i = 0; i < 150; i += 1) {
+    new DataView(shared.buffer).setUint32(0, i)
+    const { cid, bytes } = blockOf(shared)
+    await batch.put(cid, bytes)
+    highest = Math.max(highest, process.memoryUsage().arrayBuffers - before)
+  }
+  await batch.flush()
+  assert.equal(opened.store.space().blocks, 150)
+  assert.ok(highest < 40 * 1_048_576, `${highest} bytes`)
 })
