@@ -74,7 +74,7 @@ test('what nobody holds is not found, at once', async () => {
     `${cluster.node(0).gateway}/ipfs/bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4`,
   )
   assert.equal(response.status, 404)
-  assert.equal(((await response.json()) as { error: { reason: string } }).error.reason, 'NOT_FOUND')
+  assert.equal(((await response.json()) as { error: { reason: string } }).error.reason, 'BLOCK_MISSING')
 })
 
 test('unpinned content is no longer listed and its pin is gone', async () => {

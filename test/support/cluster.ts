@@ -138,7 +138,7 @@ export class Cluster implements AsyncDisposable {
   async json<T>(path: string, init: RequestInit = {}): Promise<T> {
     const response = await this.api(path, init)
     const text = await response.text()
-    assert.ok(response.ok, `${path}: ${response.status} ${text}`)
+    if (!response.ok) assert.fail(`${path}: ${response.status} ${text}\n${await this.#complaints()}`)
     return JSON.parse(text) as T
   }
 
