@@ -27,6 +27,8 @@ export function connectionConfig(url: string, session: { name: string; statement
     connectionString,
     application_name: session.name,
     keepAlive: true,
+    // Statements need not wait for the answers to those before.
+    pipeline: true,
     connectionTimeoutMillis: 5 * SECOND_MS,
     types: { getTypeParser },
   }

@@ -38,15 +38,18 @@ export async function makeContents(sql: Sql, cids: readonly Buffer[]): Promise<v
 export async function lockContents(sql: Sql, keys: readonly string[]): Promise<Map<string, LockedContent>> {
   const cids = [...new Set(keys)].map((key) => Buffer.from(key, 'base64')).sort((a, b) => Buffer.compare(a, b))
   for (;;) {
-    await makeContents(sql, cids)
-    const rows = await sql.prepared<LockedContent & { cid: Buffer }>(
-      'lock-contents',
-      `select id, cid, given_up is not null as "gaveUp" from content where cid = any ($1) order by id for no key update`,
-      [cids],
-    )
+    const [, rows] = await Promise.all([makeContents(sql, cids), readLocked(sql, cids)])
     // A row that was collected between the two statements is made again.
     if (rows.length === cids.length) return new Map(rows.map(({ cid, ...row }) => [cid.toString('base64'), row]))
   }
+}
+
+function readLocked(sql: Sql, cids: readonly Buffer[]): Promise<(LockedContent & { cid: Buffer })[]> {
+  return sql.prepared(
+    'lock-contents',
+    `select id, cid, given_up is not null as "gaveUp" from content where cid = any ($1) order by id for no key update`,
+    [cids],
+  )
 }
 
 /** Locks the rows of these contents; those that are gone are left out. */

@@ -27,7 +27,8 @@ export interface Sql {
 export interface Database extends Sql, AsyncDisposable {
   /**
    * Runs `work` between BEGIN and COMMIT, and rolls back when it throws. Serialization failures and deadlocks repeat it
-   * from the start, so it must have no effects but its statements.
+   * from the start, so it must have no effects but its statements. These run in the order in which they are asked for;
+   * those that do not need each other's answers can be asked for at once (`Promise.all`) and share a round trip.
    * @throws what `work` throws; UNAVAILABLE as `query`, then the outcome of the commit is unknown
    */
   transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>
@@ -98,8 +99,7 @@ async function transact<T>(pool: Pool, work: (sql: Sql) => Promise<T>): Promise<
   const client = await pool.connect()
   let broken = false
   try {
-    await client.query('begin')
-    const answer = await work(sqlOver((query) => client.query(query)))
+    const [, answer] = await Promise.all([client.query('begin'), work(sqlOver((query) => client.query(query)))])
     await client.query('commit')
     return answer
   } catch (error) {

@@ -5,7 +5,7 @@ import { contentKey, lockContents, type LockedContent, type Reference } from './
 import type { Sql } from './database.ts'
 import { currentPolicyIds } from './policies.ts'
 import { momentText, nextMoments } from './pins-clock.ts'
-import { foldName, type NewPin, type PinRow } from './pins.ts'
+import { foldName, type FirstCopy, type NewPin, type PinRow } from './pins.ts'
 import { enqueue } from './reconcile-queue.ts'
 import { recheckCopies, retryCopies, storeFirstCopies } from './pins-copies.ts'
 import { lockTenant } from './tenant-lock.ts'
@@ -26,9 +26,11 @@ export async function insertPins(
   tenantId: number,
   wanted: readonly Wanted[],
 ): Promise<(PinRow | HoldfastError)[]> {
-  const tenant = await lockTenant(sql, tenantId)
-  // Under the lock: a policy that is saved meanwhile finds these pins when it looks for those that shall follow it.
-  const policies = await currentPolicyIds(sql, tenantId, [...new Set(wanted.map(policyName))])
+  // The lock first: a policy that is saved from now on finds these pins when it looks for those that shall follow it.
+  const [tenant, policies] = await Promise.all([
+    lockTenant(sql, tenantId),
+    currentPolicyIds(sql, tenantId, [...new Set(wanted.map(policyName))]),
+  ])
   let room = tenant.maxPins === null ? Number.POSITIVE_INFINITY : tenant.maxPins - tenant.pins
   const refusals = wanted.map((want) => {
     if (!policies.has(policyName(want))) return unknownPolicy(policyName(want))
@@ -67,35 +69,34 @@ async function write(
   moments: readonly bigint[],
 ): Promise<PinRow[]> {
   if (wanted.length === 0) return []
-  await countPins(sql, tenantId, wanted, moments.at(-1) ?? 0n)
-  const contents = await lockContents(
-    sql,
-    wanted.map(({ pin }) => contentKey(pin.cid)),
-  )
-  const figures = await claimContents(sql, wanted, contents)
+  const keys = wanted.map(({ pin }) => contentKey(pin.cid))
+  const [contents] = await Promise.all([
+    lockContents(sql, keys),
+    countPins(sql, tenantId, wanted, moments.at(-1) ?? 0n),
+  ])
   const drafts = wanted.map((want, index): Draft => {
-    const { id: contentId } = contents.get(contentKey(want.pin.cid)) as LockedContent
-    return {
-      ...want,
-      id: randomUUIDv7(),
-      contentId,
-      policyId: policies.get(policyName(want)) ?? 0,
-      us: moments[index] ?? 0n,
-    }
+    const { id: contentId } = contents.get(keys[index] ?? '') as LockedContent
+    const policyId = policies.get(policyName(want)) ?? 0
+    return { ...want, id: randomUUIDv7(), contentId, policyId, us: moments[index] ?? 0n }
   })
-  await insertRows(sql, tenantId, drafts)
-  await storeFirstCopies(
-    sql,
-    drafts.flatMap(({ contentId, pin }) => (pin.firstCopy === undefined ? [] : [{ contentId, ...pin.firstCopy }])),
-  )
-  const ids = [...contents.values()].map(({ id }) => id)
-  await retryCopies(
-    sql,
-    [...contents.values()].filter(({ gaveUp }) => gaveUp).map(({ id }) => id),
-  )
-  await recheckCopies(sql, ids)
-  await enqueue(sql, ids)
+  const locked = [...contents.values()]
+  const ids = locked.map(({ id }) => id)
+  const [figures] = await Promise.all([
+    claimContents(sql, wanted, contents),
+    insertRows(sql, tenantId, drafts),
+    storeFirstCopies(sql, drafts.flatMap(firstCopyOf)),
+    retryCopies(
+      sql,
+      locked.filter(({ gaveUp }) => gaveUp).map(({ id }) => id),
+    ),
+    recheckCopies(sql, ids),
+    enqueue(sql, ids),
+  ])
   return drafts.map((draft) => rowOf(draft, figures.get(draft.contentId)))
+}
+
+function firstCopyOf({ contentId, pin }: Draft): (FirstCopy & { contentId: string })[] {
+  return pin.firstCopy === undefined ? [] : [{ contentId, ...pin.firstCopy }]
 }
 
 async function countPins(sql: Sql, tenantId: number, wanted: readonly Wanted[], lastUs: bigint): Promise<void> {

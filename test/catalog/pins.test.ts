@@ -13,7 +13,7 @@ import { cidOf, newPin, withTenants } from '../support/pins.ts'
 
 const queued = (db: Sql) =>
   db
-    .query<{ id: string }>('select content_id as id from reconcile_queue order by content_id')
+    .query<{ id: string }>('select distinct content_id as id from reconcile_queue order by id')
     .then((rows) => rows.map(({ id }) => id))
 
 async function addNode(db: Sql, name: string): Promise<number> {
