@@ -95,16 +95,17 @@ create index replica_present on replica (node_id, content_id)
   where state in ('allocated', 'stored', 'verified', 'releasing');
 create index replica_lease on replica (node_id, lease_until) where lease is not null;
 
--- Roots whose placement or status is to be looked at; one row per root, however many events asked for it.
--- A pass deletes the row only when `seq` is what it read, so that an event in between is not lost. No foreign key: removing a
--- content would lock its row here out of order, and a row of a content that is gone does no harm.
+-- Roots whose placement or status is to be looked at: each event adds a row, so that none ever waits for another, and a pass
+-- takes all rows of a root together. It removes only those that it took, so that an event in between is not lost.
+-- No foreign key: a row of a content that is gone does no harm.
 create table reconcile_queue (
-  content_id  bigint primary key,
+  id          bigint generated always as identity primary key,
+  content_id  bigint not null,
   prio        smallint not null default 2,
-  due_at      timestamptz not null default now(),
-  seq         bigint not null default 1
+  due_at      timestamptz not null default now()
 );
 create index reconcile_due on reconcile_queue (prio, due_at);
+create index reconcile_content on reconcile_queue (content_id);
 
 -- Singletons: whoever holds the row renews it; the epoch grows when another takes over.
 create table leader (

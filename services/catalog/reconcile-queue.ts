@@ -3,16 +3,15 @@ import type { Sql } from './database.ts'
 /** How long whoever took a root from the queue has before another may take it. */
 const TAKEN_MS = 30_000
 
-/** Asks for roots to be looked at now. `prio` as in the column `replica.prio`: the smaller comes first. */
+/**
+ * Asks for roots to be looked at once this transaction has ended. Waits for nobody.
+ * @param prio as in the column `replica.prio`: the smaller comes first
+ */
 export async function enqueue(sql: Sql, contentIds: readonly string[], prio = 2): Promise<void> {
   if (contentIds.length === 0) return
   await sql.prepared(
     'enqueue',
-    `insert into reconcile_queue (content_id, prio)
-     select id, $2 from (select distinct id from unnest($1::bigint[]) as id) known order by id
-     on conflict (content_id) do update
-       set seq = reconcile_queue.seq + 1, prio = least(reconcile_queue.prio, excluded.prio),
-           due_at = least(reconcile_queue.due_at, now())`,
+    `insert into reconcile_queue (content_id, prio) select distinct id, $2::smallint from unnest($1::bigint[]) as id`,
     [contentIds, prio],
   )
 }
@@ -22,61 +21,61 @@ export async function enqueueLost(sql: Sql, contentIds: readonly string[]): Prom
   if (contentIds.length === 0) return
   await sql.run(
     `insert into reconcile_queue (content_id, prio)
-     select known.id, case alive.copies when 0 then 1 when 1 then 0 else 3 end
-       from (select distinct id from unnest($1::bigint[]) as id) known
+     select lost.id, case alive.copies when 0 then 1 when 1 then 0 else 3 end
+       from unnest($1::bigint[]) as lost (id)
       cross join lateral (
               select count(*) as copies from replica r join node n on n.id = r.node_id
-               where r.content_id = known.id and r.state in ('stored', 'verified') and n.liveness <> 'down') alive
-      order by known.id
-     on conflict (content_id) do update
-       set seq = reconcile_queue.seq + 1, prio = least(reconcile_queue.prio, excluded.prio),
-           due_at = least(reconcile_queue.due_at, now())`,
+               where r.content_id = lost.id and r.state in ('stored', 'verified') and n.liveness <> 'down') alive`,
     [contentIds],
   )
 }
 
+/** A root that is to be looked at, with all rows that asked for it. */
 export interface QueueEntry {
   contentId: string
-  seq: string
+  ids: string[]
+  prio: number
 }
 
 /** Takes the next roots; they come again in half a minute unless {@link finishEntries} removes them. */
 export async function takeEntries(sql: Sql, limit: number): Promise<QueueEntry[]> {
-  return await sql.prepared<QueueEntry>(
+  const rows = await sql.prepared<{ id: string; contentId: string; prio: number }>(
     'take-entries',
-    `update reconcile_queue q set due_at = now() + make_interval(secs => $2 / 1000.0)
-       from (select content_id from reconcile_queue where due_at <= now()
-              order by prio, due_at limit $1 for update skip locked) next
-      where q.content_id = next.content_id
-      returning q.content_id as "contentId", q.seq`,
+    `with next as materialized (
+       select id, content_id from reconcile_queue where due_at <= now()
+        order by prio, due_at limit $1 for update skip locked),
+     same as materialized (
+       select q.id from reconcile_queue q
+        where q.content_id = any (array(select content_id from next)) and q.due_at <= now()
+          for update of q skip locked)
+     update reconcile_queue q set due_at = now() + make_interval(secs => $2 / 1000.0)
+       from (select id from next union select id from same) taken
+      where q.id = taken.id
+      returning q.id, q.content_id as "contentId", q.prio`,
     [limit, TAKEN_MS],
   )
+  return [...Map.groupBy(rows, ({ contentId }) => contentId)].map(([contentId, group]) => ({
+    contentId,
+    ids: group.map(({ id }) => id),
+    prio: Math.min(...group.map(({ prio }) => prio)),
+  }))
 }
 
-/** Removes entries that no event has asked for again since they were taken. Those with `againMs` come back then. */
+/** Removes what was taken. Roots with `againMs` come back then. */
 export async function finishEntries(
   sql: Sql,
   entries: readonly (QueueEntry & { againMs?: number | undefined })[],
 ): Promise<void> {
-  const current = await sql.prepared<QueueEntry>(
-    'lock-entries',
-    `select q.content_id as "contentId", q.seq from reconcile_queue q
-      where q.content_id = any ($1) order by q.content_id for update`,
-    [entries.map(({ contentId }) => contentId)],
-  )
-  const seqs = new Map(current.map(({ contentId, seq }) => [contentId, seq]))
-  const unchanged = entries.filter(({ contentId, seq }) => seqs.get(contentId) === seq)
-  const done = unchanged.filter(({ againMs }) => againMs === undefined)
-  const later = unchanged.filter(({ againMs }) => againMs !== undefined)
-  await sql.prepared('finish-entries', `delete from reconcile_queue where content_id = any ($1)`, [
-    done.map(({ contentId }) => contentId),
+  await sql.prepared('finish-entries', `delete from reconcile_queue where id = any ($1)`, [
+    entries.flatMap(({ ids }) => ids),
   ])
+  const later = entries.filter(({ againMs }) => againMs !== undefined)
   if (later.length === 0) return
   await sql.run(
-    `update reconcile_queue q set due_at = now() + make_interval(secs => later.ms / 1000.0)
-       from unnest($1::bigint[], $2::float8[]) as later (content_id, ms)
-      where q.content_id = later.content_id`,
-    [later.map(({ contentId }) => contentId), later.map(({ againMs }) => againMs)],
+    `insert into reconcile_queue (content_id, prio, due_at)
+     select later.content_id, later.prio, now() + make_interval(secs => later.ms / 1000.0)
+       from unnest($1::bigint[], $2::smallint[], $3::float8[]) as later (content_id, prio, ms)`,
+    [later.map(({ contentId }) => contentId), later.map(({ prio }) => prio), later.map(({ againMs }) => againMs)],
   )
 }
 

@@ -17,6 +17,8 @@ export interface ReconcileOutcome {
   taken: number
   /** Whether more may wait. */
   isFull: boolean
+  /** Some were locked by others, and are to be looked at again after this long. */
+  againMs: number | undefined
   /** Nodes that have something new to do. */
   wake: Set<number>
   /** Pins whose status changed. */
@@ -29,7 +31,7 @@ export interface ReconcileOutcome {
  */
 export async function reconcile(db: Database, settings: DecideSettings): Promise<ReconcileOutcome> {
   const entries = await takeEntries(db, SLICE)
-  if (entries.length === 0) return { taken: 0, isFull: false, wake: new Set(), settled: [] }
+  if (entries.length === 0) return { taken: 0, isFull: false, againMs: undefined, wake: new Set(), settled: [] }
   const nodes = await readNodes(db)
   const done = await db.transaction(async (sql) => await reconcileSlice(sql, entries, nodes, settings))
   return { taken: entries.length, isFull: entries.length === SLICE, ...done }
@@ -40,7 +42,7 @@ async function reconcileSlice(
   entries: readonly QueueEntry[],
   nodes: readonly ClusterNode[],
   settings: DecideSettings,
-): Promise<Pick<ReconcileOutcome, 'wake' | 'settled'>> {
+): Promise<Pick<ReconcileOutcome, 'againMs' | 'wake' | 'settled'>> {
   const contents = await lockContents(
     sql,
     entries.map(({ contentId }) => contentId),
@@ -55,12 +57,17 @@ async function reconcileSlice(
   )
   const againMs = new Map(verdicts.map((verdict) => [verdict.contentId, verdict.againMs]))
   const left = entries.map(({ contentId }) => contentId).filter((contentId) => !againMs.has(contentId))
-  for (const locked of await existing(sql, left)) againMs.set(locked, LOCKED_AGAIN_MS)
+  const locked = await existing(sql, left)
+  for (const contentId of locked) againMs.set(contentId, LOCKED_AGAIN_MS)
   await finishEntries(
     sql,
     entries.map((entry) => ({ ...entry, againMs: againMs.get(entry.contentId) })),
   )
-  return { wake: new Set([...verdicts.flatMap(nodesWithWork), ...asked]), settled }
+  return {
+    againMs: locked.size > 0 ? LOCKED_AGAIN_MS : undefined,
+    wake: new Set([...verdicts.flatMap(nodesWithWork), ...asked]),
+    settled,
+  }
 }
 
 function nodesWithWork({ allocate, schedule, recheck, release }: Verdict): number[] {

@@ -42,11 +42,14 @@ export async function startScheduler(options: SchedulerOptions): Promise<void> {
 async function runReconciler({ db, wakes, log, signal }: SchedulerOptions, settings: SchedulerSettings): Promise<void> {
   const bell = new Bell()
   const stop = wakes.on(RECONCILE, bell.ring)
+  let waitMs = settings.lookMs
   const pass = async (): Promise<boolean> => {
-    await bell.wait(settings.lookMs, signal)
+    await bell.wait(waitMs, signal)
+    waitMs = settings.lookMs
     for (let isFull = true; isFull && !signal.aborted;) {
       const outcome = await reconcile(db, settings)
       isFull = outcome.isFull
+      waitMs = Math.min(waitMs, outcome.againMs ?? waitMs)
       for (const nodeId of outcome.wake) wakes.announce(NODE, String(nodeId))
       for (const tenantId of new Set(outcome.settled.map((pin) => pin.tenantId))) wakes.announce(PINS, String(tenantId))
       if (outcome.taken > 0) log.debug({ taken: outcome.taken, settled: outcome.settled.length }, 'reconciled')
