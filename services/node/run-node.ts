@@ -15,6 +15,7 @@ import { DirectoryFile } from './directory-file.ts'
 import { intake } from './intake.ts'
 import { Inventory } from './inventory.ts'
 import { Jobs } from './jobs.ts'
+import { meetNeighbours } from './neighbours.ts'
 import { Outbox } from './outbox.ts'
 
 export interface NodeConfig {
@@ -71,6 +72,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
   const peer = opened.use(supervisePeer(config.peer, { log, maxRssBytes: MAX_PEER_BYTES }))
   const transferClient = opened.use(openTransferClient({ identity, directory }))
   let epoch = 0
+  let name = config.name ?? ''
   const server = opened.use(
     await openTransferServer({
       store,
@@ -107,6 +109,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
     beat: () => beats.next(),
     onRegistered(registered) {
       epoch = registered.epoch
+      name = registered.name
       dependencies.onRegistered(registered)
     },
     log,
@@ -114,17 +117,27 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
   })
   const everyMs = Math.min(LONGEST_COLLECT_MS, Math.max(SECOND_MS, config.graceMs / COLLECTS_PER_GRACE))
   const collecting = collectLoop(store, { graceMs: config.graceMs, everyMs, log, signal: running })
+  const meeting = meetNeighbours({
+    directory,
+    peer: peer.client,
+    ownName: () => name,
+    everyMs: MEET_MS,
+    log,
+    signal: running,
+  })
   try {
-    await Promise.all([agent, collecting])
+    await Promise.all([agent, collecting, meeting])
   } finally {
     stop.abort()
-    await Promise.allSettled([agent, collecting])
+    await Promise.allSettled([agent, collecting, meeting])
   }
 }
 
 /** A peer that has grown beyond this leaks. */
 const MAX_PEER_BYTES = 1_536 * 1_024 * 1_024
 const LONGEST_COLLECT_MS = 10 * MINUTE_MS
+/** Connections that were lost are made again so soon. */
+const MEET_MS = 10 * SECOND_MS
 const COLLECTS_PER_GRACE = 4
 
 function bracketed(host: string): string {
