@@ -48,7 +48,8 @@ export interface TransferClient extends Disposable {
   has(node: string, cids: readonly CID[], options?: Abortable): Promise<boolean[]>
   /**
    * The blocks, verified, in the order asked for, at most {@link MAX_BLOCKS_PER_CALL} of them; those that the node does
-   * not have are left out, and what was not asked for ends the call.
+   * not have are left out, and what was not asked for ends the call. A block's bytes are a view that is good until the
+   * next block is asked for.
    * @throws HASH_MISMATCH
    */
   blocks(node: string, cids: readonly CID[], options?: Abortable): AsyncIterable<Block>
@@ -151,7 +152,7 @@ export function openTransferClient(options: TransferClientOptions): TransferClie
     await expectOk(exchange)
     if (exchange.left > MAX_ANSWER_BYTES) throw new HoldfastError('UPSTREAM_FAILED', `The node ${node} sends too much.`)
     // First the number of blocks of each root, in one byte, then the sections of all of them.
-    const counts = await exchange.take(roots.length)
+    const counts = Uint8Array.from(await exchange.take(roots.length))
     for (const [index, root] of roots.entries())
       yield { root, blocks: await readSmallRoot(exchange, counts[index] ?? 0) }
   }
@@ -188,7 +189,7 @@ async function readSmallRoot(exchange: Exchange, count: number): Promise<Block[]
   const blocks: Block[] = []
   let bytes = 0
   while (blocks.length < count) {
-    const block = await readSection(exchange)
+    const block = await readSection(exchange, { keep: true })
     bytes += block.bytes.length
     if (bytes > SMALL_ROOT_BYTES) {
       throw new HoldfastError('UPSTREAM_FAILED', 'A node sent a small root that is not small.')

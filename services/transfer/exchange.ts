@@ -41,7 +41,10 @@ export class Exchange implements Disposable {
     return this.#connection.peek().subarray(0, length)
   }
 
-  /** @throws as {@link peek} */
+  /**
+   * The next bytes of the body: a view that is good until more is taken.
+   * @throws as {@link peek}
+   */
   async take(length: number): Promise<Uint8Array> {
     await this.peek(length)
     this.#left -= length
@@ -49,13 +52,13 @@ export class Exchange implements Disposable {
   }
 
   /**
-   * The whole body.
+   * The whole body, to be kept.
    * @throws UPSTREAM_FAILED when it is longer than `maxBytes`, and as {@link peek}
    */
   async body(maxBytes: number): Promise<Uint8Array> {
     if (this.#left > maxBytes)
       throw new HoldfastError('UPSTREAM_FAILED', 'A node sent a longer answer than there can be.')
-    return await this.take(this.#left)
+    return Uint8Array.from(await this.take(this.#left))
   }
 
   /** The failure that an answer other than 200 tells of. */

@@ -7,16 +7,17 @@ import { MAX_VARINT_BYTES, readVarint, type Cursor } from '../dag/varint.ts'
 import type { Exchange } from './exchange.ts'
 
 /**
- * The next CAR section of an answer, verified. Its length is looked at before anything is waited for.
+ * The next CAR section of an answer, verified: a view that is good until more is read, or with `keep` a copy. Its length is looked at before anything is waited for.
  * @throws UPSTREAM_FAILED when it is no section; HASH_MISMATCH; TIMED_OUT
  */
-export async function readSection(exchange: Exchange): Promise<Block> {
+export async function readSection(exchange: Exchange, { keep = false } = {}): Promise<Block> {
   const window = Math.min(exchange.left, MAX_VARINT_BYTES + MAX_CID_BYTES)
   const cursor: Cursor = { bytes: await exchange.peek(window), offset: 0 }
   const length = readVarint(cursor)
   if (length === undefined || length === 0 || length > MAX_CAR_SECTION_BYTES) throw noSection()
   const section = await exchange.take(cursor.offset + length)
-  const block = split(section.subarray(cursor.offset))
+  const body = section.subarray(cursor.offset)
+  const block = split(keep ? Uint8Array.from(body) : body)
   verify(block.cid, block.bytes)
   return block
 }

@@ -6,7 +6,7 @@ import { hasCode } from '../core/errors.ts'
 import type { Block } from '../dag/fetch-dag.ts'
 import { multihashKey } from '../dag/multihash-key.ts'
 import { walk } from '../dag/walk.ts'
-import type { TransferClient } from './client.ts'
+import type { SmallRoot, TransferClient } from './client.ts'
 import { MAX_ROOTS_PER_CALL } from './wire.ts'
 
 export interface ReplicateSmallOptions {
@@ -19,7 +19,7 @@ export interface ReplicateSmallOptions {
 }
 
 /** Roots committed at once: their transactions share one flush of the disk. */
-const COMMIT_TOGETHER = 256
+const COMMIT_TOGETHER = 512
 
 /**
  * Copies many small DAGs from one node in few calls, and commits each durably as soon as it is here. Answers those that
@@ -28,33 +28,47 @@ const COMMIT_TOGETHER = 256
  * @throws STORAGE_FULL, STORAGE_FAILED; the signal's reason
  */
 export async function replicateSmall(options: ReplicateSmallOptions): Promise<Map<string, StoredRoot>> {
-  const { roots, signal } = options
+  const { store, signal } = options
   const copied = new Map<string, StoredRoot>()
-  for (let from = 0; from < roots.length; from += MAX_ROOTS_PER_CALL) {
-    signal.throwIfAborted()
-    await copyCall({ ...options, roots: roots.slice(from, from + MAX_ROOTS_PER_CALL) }, copied)
+  await using batch = store.openBatch()
+  let whole: WholeRoot[] = []
+  let committing = Promise.resolve()
+
+  async function commit(group: readonly WholeRoot[]): Promise<void> {
+    const stored = await Promise.all(group.map(({ root, entries }) => batch.commitRoot(root, entries)))
+    for (const root of stored) copied.set(cidKey(root.cid), root)
   }
+
+  try {
+    for await (const { root, blocks } of smallRoots(options)) {
+      const entries = blocks === undefined ? undefined : await wholeDag(root, blocks)
+      if (blocks === undefined || entries === undefined) continue
+      for (const { cid, bytes } of blocks) if (!batch.has(cid)) await batch.put(cid, bytes)
+      if (whole.push({ root, entries }) < COMMIT_TOGETHER) continue
+      // While one group is being committed the next one arrives.
+      await committing
+      committing = commit(whole)
+      committing.catch(() => {})
+      whole = []
+    }
+  } finally {
+    await committing
+  }
+  signal.throwIfAborted()
+  await commit(whole)
   return copied
 }
 
-async function copyCall(options: ReplicateSmallOptions, copied: Map<string, StoredRoot>): Promise<void> {
-  const { roots, source, store, client, signal } = options
-  await using batch = store.openBatch()
-  let whole: { root: CID; entries: ManifestEntry[] }[] = []
+interface WholeRoot {
+  root: CID
+  entries: ManifestEntry[]
+}
 
-  async function commit(): Promise<void> {
-    const stored = await Promise.all(whole.map(({ root, entries }) => batch.commitRoot(root, entries)))
-    for (const root of stored) copied.set(cidKey(root.cid), root)
-    whole = []
+async function* smallRoots({ roots, source, client, signal }: ReplicateSmallOptions): AsyncGenerator<SmallRoot> {
+  for (let from = 0; from < roots.length; from += MAX_ROOTS_PER_CALL) {
+    const some = roots.slice(from, from + MAX_ROOTS_PER_CALL)
+    yield* unlessFailed(client.roots(source, some, { signal }), signal)
   }
-
-  for await (const { root, blocks } of unlessFailed(client.roots(source, roots, { signal }), signal)) {
-    const entries = blocks === undefined ? undefined : await wholeDag(root, blocks)
-    if (blocks === undefined || entries === undefined) continue
-    for (const { cid, bytes } of blocks) if (!batch.has(cid)) await batch.put(cid, bytes)
-    if (whole.push({ root, entries }) >= COMMIT_TOGETHER) await commit()
-  }
-  await commit()
 }
 
 /** The items up to a failure of the other node. */

@@ -1,9 +1,15 @@
+import { benchBlocks } from './blocks.ts'
 import { benchCluster } from './cluster.ts'
+import { benchGateway } from './gateway.ts'
 import { printRows, type Row } from './rows.ts'
+import { benchTransfer } from './transfer.ts'
 
 /** Benchmarks by name; `npm run bench -- cluster` runs one. */
 const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
+  blocks: benchBlocks,
   cluster: benchCluster,
+  transfer: benchTransfer,
+  gateway: benchGateway,
 }
 
 const wanted = process.argv.slice(2)

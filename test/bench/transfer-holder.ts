@@ -35,7 +35,10 @@ const bytes = seededBytes(1, task.fileBytes)
 const file = await storeFile(store, bytes)
 const small = Array.from({ length: task.smallRoots }, (_, index) => seededBytes(index, 1_000 + (index % 4_000)))
 const roots = await storeFiles(store, small)
-const directory = { node: () => undefined, roleOf: (key: string) => (key === task.reader ? ('node' as const) : undefined) }
+const directory = {
+  node: () => undefined,
+  roleOf: (key: string) => (key === task.reader ? ('node' as const) : undefined),
+}
 const server = await openTransferServer({ store, identity, directory, host: '127.0.0.1', port: 0 })
 const raw = createServer((socket) => void sendAll(socket)).listen(0, '127.0.0.1')
 await once(raw, 'listening')
