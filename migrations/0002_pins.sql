@@ -54,7 +54,8 @@ create table pin (
 create unique index pin_created on pin (tenant_id, created_at desc);
 create index pin_status on pin (tenant_id, status, created_at desc);
 create index pin_content on pin (content_id, tenant_id);
-create index pin_name on pin using gin (tenant_id, folded_name gin_trgm_ops);
+create index pin_name on pin (tenant_id, folded_name, created_at desc) where folded_name is not null;
+create index pin_name_part on pin using gin (tenant_id, folded_name gin_trgm_ops);
 create index pin_meta on pin using gin (tenant_id, meta jsonb_path_ops);
 create index pin_expiry on pin (expires_at) where expires_at is not null;
 create index pin_replaces on pin (replaces_content_id) where replaces_content_id is not null;
