@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createGate, DEFAULT_GATE_LIMITS } from '../../services/api/gate.ts'
+import { createAuthenticator } from '../../services/catalog/authenticator.ts'
+import { openDatabase } from '../../services/catalog/database.ts'
 import { createToken } from '../../services/catalog/tokens.ts'
+import { door } from '../../services/runtime/http/mount.ts'
 import { openTestApi } from '../support/api.ts'
-import { failure, memoryLog } from '../support/web.ts'
+import { failure, memoryLog, serve } from '../support/web.ts'
 
 test('every bad token gets the same answer', async () => {
   await using api = await openTestApi()
@@ -85,4 +89,17 @@ test('no token is ever logged', async () => {
   ).json()) as { token: string }
   await api.send('GET', `/v1/nothing?token=${made.token}`)
   for (const secret of [api.token, made.token, 'a-wrong-but-secret-token']) assert.equal(text().includes(secret), false)
+})
+
+test('while the database is away every request is answered 503 with Retry-After', async () => {
+  await using api = await openTestApi()
+  await using away = openDatabase('postgres://nobody@127.0.0.1:1/nothing')
+  const authenticator = createAuthenticator(away, api.wakes)
+  await using server = await serve([], {
+    doors: [door(api.api.routes, createGate(authenticator, DEFAULT_GATE_LIMITS))],
+  })
+  const response = await fetch(`${server.url}/psa/pins`, { headers: { Authorization: `Bearer ${api.token}` } })
+  assert.equal(response.status, 503)
+  assert.equal((await failure(response)).reason, 'UNAVAILABLE')
+  assert.ok(Number(response.headers.get('retry-after')) > 0)
 })

@@ -4,6 +4,9 @@ import { HoldfastError, type ErrorCode } from '../../core/errors.ts'
 export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   BAD_REQUEST: 400,
   INVALID_CID: 400,
+  INVALID_NAME: 400,
+  INVALID_RECORD: 400,
+  NAME_LOOP: 400,
   HASH_NOT_ALLOWED: 400,
   UNSUPPORTED_CODEC: 400,
   INVALID_CAR: 400,
@@ -34,6 +37,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   CONFIG: 500,
   NOT_IMPLEMENTED: 501,
   UPSTREAM_FAILED: 502,
+  NAME_NOT_RESOLVED: 502,
   NO_NODE_AVAILABLE: 503,
   STORAGE_FAILED: 503,
   UNAVAILABLE: 503,

@@ -74,7 +74,9 @@ async function serve(
   const { spec } = route
   const gone = new AbortController()
   ctx.state.route = spec.path
-  ctx.res.once('close', () => gone.abort())
+  ctx.res.once('close', () => {
+    if (!ctx.res.writableFinished) gone.abort()
+  })
   const caller = spec.access === 'public' ? undefined : await gatekeeper?.admit(attemptOf(ctx, spec.access))
   const params = paramsOf(spec, ctx.params)
   const query = spec.query && validate(spec.query, queryObject(ctx.URL.searchParams))
