@@ -1,107 +1,110 @@
-import type { Connection } from './connection.ts'
-import { CommandError, EXIT, type ExitCode } from './exit-codes.ts'
+import { SECOND_MS } from '../core/units.ts'
+import type { Service } from './connection.ts'
+import { CommandError, EXIT, exitCodeOfAnswer } from './exit-codes.ts'
+import { exchange, type Answer, type Body } from './http-exchange.ts'
+import { plain } from './terminal-text.ts'
+
+/** Calls answer at once, or after the wait that they ask for (at most a minute); then nobody is there. */
+const SILENCE_MS = 90 * SECOND_MS
 
 export interface Call {
-  body?: unknown
   query?: Record<string, string | number | undefined>
-  signal?: AbortSignal | undefined
+  signal: AbortSignal
 }
 
-/** A body that is sent as it is made, with the type it has. */
-export interface Streamed {
-  contentType: string
-  stream: ReadableStream<Uint8Array>
-  /** Bytes of the whole stream, when known. */
-  length?: number | undefined
-}
-
-/** The API over `fetch`: JSON in, JSON out, failures as {@link CommandError} with the service's own sentence. */
+/** The API over HTTP: JSON in, JSON out, failures as {@link CommandError} with the service's own sentence. */
 export class ApiClient {
-  readonly #connection: Connection
+  readonly url: string
+  readonly #token: string
 
-  constructor(connection: Connection) {
-    this.#connection = connection
+  constructor({ url, token }: Service) {
+    this.url = url
+    this.#token = token
   }
 
-  get<T>(path: string, call: Call = {}): Promise<T> {
-    return this.#call<T>('GET', path, call)
+  get<T>(path: string, call: Call): Promise<T> {
+    return this.#call('GET', path, undefined, call) as Promise<T>
   }
 
-  post<T>(path: string, body: unknown, call: Call = {}): Promise<T> {
-    return this.#call<T>('POST', path, { ...call, body })
+  post<T>(path: string, body: unknown, call: Call): Promise<T> {
+    return this.#call('POST', path, body, call) as Promise<T>
   }
 
-  put<T>(path: string, body: unknown, call: Call = {}): Promise<T> {
-    return this.#call<T>('PUT', path, { ...call, body })
+  put<T>(path: string, body: unknown, call: Call): Promise<T> {
+    return this.#call('PUT', path, body, call) as Promise<T>
   }
 
-  async delete(path: string, call: Call = {}): Promise<void> {
-    await this.#call('DELETE', path, call)
+  async delete(path: string, call: Call): Promise<void> {
+    await this.#call('DELETE', path, undefined, call)
   }
 
-  /** Sends a stream without holding it: what the service has not taken yet is not read. */
-  async upload<T>(path: string, { contentType, stream, length }: Streamed, call: Call = {}): Promise<T> {
-    const headers = new Headers(this.#headers({ 'content-type': contentType }))
-    if (length !== undefined) headers.set('content-length', String(length))
-    const init = { method: 'POST', headers, body: stream, duplex: 'half' as const, signal: call.signal ?? null }
-    return answer<T>(await this.#fetch(this.#url(path, call.query), init))
+  /** Sends a body as it is made: what the service has not taken yet is not read. */
+  upload<T>(path: string, body: Body, call: Call): Promise<T> {
+    return this.#exchange('POST', path, body, call) as Promise<T>
   }
 
-  async #call<T>(method: string, path: string, { body, query, signal }: Call): Promise<T> {
-    const headers = this.#headers(body === undefined ? {} : { 'content-type': 'application/json' })
-    const init: RequestInit = { method, headers, signal: signal ?? null }
-    if (body !== undefined) init.body = JSON.stringify(body)
-    return answer<T>(await this.#fetch(this.#url(path, query), init))
+  #call(method: string, path: string, json: unknown, call: Call): Promise<unknown> {
+    const signal = AbortSignal.any([call.signal, AbortSignal.timeout(SILENCE_MS)])
+    return this.#exchange(method, path, json === undefined ? undefined : jsonBody(json), { ...call, signal })
   }
 
-  #url(path: string, query: Call['query'] = {}): URL {
-    const url = new URL(this.#connection.api + path)
+  async #exchange(method: string, path: string, body: Body | undefined, { query, signal }: Call): Promise<unknown> {
+    const asked = { method, headers: this.#headers(), signal, ...(body && { body }) }
+    try {
+      return this.#read(await exchange(this.#urlOf(path, query), asked))
+    } catch (cause) {
+      if (cause instanceof CommandError || (signal.aborted && !isTimeout(cause))) throw cause
+      throw new CommandError(EXIT.unreachable, `${this.url} cannot be reached: ${reasonOf(cause)}.`, { cause })
+    }
+  }
+
+  #urlOf(path: string, query: Call['query'] = {}): URL {
+    const url = new URL(this.url + path)
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) url.searchParams.set(name, String(value))
     }
     return url
   }
 
-  #headers(extra: Record<string, string>): Record<string, string> {
-    const { token } = this.#connection
-    return { accept: 'application/json', ...(token === '' ? {} : { authorization: `Bearer ${token}` }), ...extra }
+  #headers(): Record<string, string> {
+    const accept = { accept: 'application/json' }
+    return this.#token === '' ? accept : { ...accept, authorization: `Bearer ${this.#token}` }
   }
 
-  async #fetch(url: URL, init: RequestInit): Promise<Response> {
-    try {
-      return await fetch(url, init)
-    } catch (cause) {
-      if (init.signal?.aborted === true) throw cause
-      throw new CommandError(EXIT.unreachable, `${url.origin} cannot be reached: ${rootCause(cause)}.`, { cause })
-    }
+  #read({ status, text }: Answer): unknown {
+    const body = text === '' ? undefined : parse(text)
+    const isOk = status >= 200 && status < 300
+    if (isOk && (text === '' || body !== undefined)) return body
+    const { reason, details } = (body as Failure | undefined)?.error ?? {}
+    const sentence = details ?? reason ?? `${this.url} answers ${status} and no JSON. Is it the API of Holdfast?`
+    throw new CommandError(isOk ? EXIT.failure : exitCodeOfAnswer(status, reason), plain(sentence))
   }
 }
 
-async function answer<T>(response: Response): Promise<T> {
-  const text = await response.text()
-  if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T
-  throw new CommandError(exitCodeOf(response.status), sentenceOf(response, text))
+interface Failure {
+  error?: { reason?: string; details?: string }
 }
 
-function sentenceOf(response: Response, text: string): string {
+/** Undefined for what is no JSON. */
+function parse(text: string): unknown {
   try {
-    const { error } = JSON.parse(text) as { error: { reason: string; details?: string } }
-    return error.details ?? error.reason
+    return JSON.parse(text)
   } catch {
-    return `The service answered ${response.status} ${response.statusText}.`
+    return undefined
   }
 }
 
-function exitCodeOf(status: number): ExitCode {
-  if (status === 401 || status === 403 || status === 409 || status === 429) return EXIT.auth
-  if (status === 404 || status === 410) return EXIT.notFound
-  if (status === 400 || status === 413 || status === 415) return EXIT.usage
-  if (status === 504) return EXIT.timeout
-  return status === 502 || status === 503 ? EXIT.unreachable : EXIT.failure
+function jsonBody(value: unknown): Body {
+  const bytes = Buffer.from(JSON.stringify(value))
+  return { contentType: 'application/json', length: bytes.length, chunks: [bytes] }
 }
 
-function rootCause(error: unknown): string {
-  const cause = (error as Error).cause
-  const inner = cause instanceof Error ? cause : (error as Error)
-  return (inner as NodeJS.ErrnoException).code ?? inner.message
+function isTimeout(error: unknown): boolean {
+  const { cause } = error as Error
+  return cause instanceof Error && cause.name === 'TimeoutError'
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException
+  return isTimeout(error) ? 'it does not answer' : (code ?? message)
 }

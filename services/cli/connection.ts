@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import { CommandError, EXIT } from './exit-codes.ts'
 
 /** Where the service is and how to speak to it. */
-export interface Connection {
-  api: string
+export interface Service {
+  /** Without a slash at the end. */
+  url: string
+  /** Empty when none is known. */
   token: string
-  /** Gateways to read from, the preferred first; may be empty when only the API is known. */
-  gateways: string[]
 }
 
 export interface ConnectionOptions {
@@ -18,26 +18,38 @@ export interface ConnectionOptions {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
+/** What this machine knows of a service: the API unless it is unknown, and gateways to read from, the preferred first. */
+export interface Connection {
+  service: Service | undefined
+  gateways: string[]
+}
+
 /**
  * Flags win over HOLDFAST_URL, HOLDFAST_TOKEN and HOLDFAST_GATEWAY, which win over the `ready.json` of a local cluster
- * (in HOLDFAST_DATA, else `./.holdfast`).
+ * (in HOLDFAST_DATA, else `./.holdfast`). The local cluster's token goes to the local cluster only.
+ * @throws CommandError with `usage` for what is no URL or no token
  */
 export async function findConnection(options: ConnectionOptions, environment: Environment): Promise<Connection> {
-  const local = await readLocalCluster(environment['HOLDFAST_DATA'] ?? './.holdfast')
-  const api = options.url ?? environment['HOLDFAST_URL'] ?? local?.api
-  if (api === undefined) {
-    throw new CommandError(
-      EXIT.usage,
-      'No service is known. Start one with `npm start`, or say where it is with --url or HOLDFAST_URL.',
-    )
-  }
-  const isLocal = local !== undefined && api === local.api
-  const gateway = options.gateway ?? environment['HOLDFAST_GATEWAY']
+  const setting = (name: string): string | undefined => environment[name] || undefined
+  const local = await readLocalCluster(setting('HOLDFAST_DATA') ?? './.holdfast')
+  const named = options.url ?? setting('HOLDFAST_URL')
+  const url = named === undefined ? local?.api : baseOf(named)
+  const own = local !== undefined && url === local.api ? local : undefined
+  const gateway = options.gateway ?? setting('HOLDFAST_GATEWAY')
+  const token = options.token ?? setting('HOLDFAST_TOKEN') ?? own?.token ?? ''
   return {
-    api: api.replace(/\/+$/, ''),
-    token: options.token ?? environment['HOLDFAST_TOKEN'] ?? (isLocal ? local.token : ''),
-    gateways: gateway === undefined ? (isLocal ? local.nodes.map((node) => node.gateway) : []) : [gateway],
+    service: url === undefined ? undefined : { url, token: tokenOf(token) },
+    gateways: gateway === undefined ? (own?.nodes.map((node) => node.gateway) ?? []) : [baseOf(gateway)],
   }
+}
+
+/** @throws CommandError with `usage` */
+export function knownService({ service }: Connection): Service {
+  if (service !== undefined) return service
+  throw new CommandError(
+    EXIT.usage,
+    'No service is known. Start one with `npm start`, or say where it is with --url or HOLDFAST_URL.',
+  )
 }
 
 interface LocalCluster {
@@ -52,4 +64,18 @@ async function readLocalCluster(folder: string): Promise<LocalCluster | undefine
   } catch {
     return undefined
   }
+}
+
+/** A token is sent in a header: what cannot stand there is a mistake in copying. */
+function tokenOf(text: string): string {
+  if (/^[\x21-\x7e]*$/.test(text.trim())) return text.trim()
+  throw new CommandError(EXIT.usage, 'The token holds characters that no token has.')
+}
+
+function baseOf(text: string): string {
+  const url = URL.parse(text)
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new CommandError(EXIT.usage, `${JSON.stringify(text)} is no URL such as https://holdfast.example.`)
+  }
+  return (url.origin + url.pathname).replace(/\/+$/, '')
 }

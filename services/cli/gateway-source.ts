@@ -5,8 +5,10 @@ import { HoldfastError } from '../core/errors.ts'
 import { MAX_BLOCK_BYTES } from '../core/limits.ts'
 import { MIB } from '../core/units.ts'
 import { verify } from '../core/verify.ts'
-import { readCar } from '../dag/read-car.ts'
 import type { Block } from '../dag/fetch-dag.ts'
+import { readCar } from '../dag/read-car.ts'
+import { askGateway } from './ask-gateway.ts'
+import { EXIT, exitCodeOf } from './exit-codes.ts'
 
 const CAR_TYPE = 'application/vnd.ipld.car; version=1; order=dfs; dups=y'
 const RAW_TYPE = 'application/vnd.ipld.raw'
@@ -17,58 +19,113 @@ const HELD_BYTES = 64 * MIB
 const SEARCH_BYTES = 16 * MIB
 
 /**
- * Blocks of one content path from a gateway that need not be trusted: each is checked against its CID. They come as one
- * CAR in depth-first order, which is the order in which a reader asks; what it asks for out of order is fetched by itself.
+ * Blocks of one content path from gateways that need not be trusted: each is checked against its CID. They come as one CAR
+ * in depth-first order, which is the order in which a reader asks, one block at a time; what it asks for out of order is
+ * fetched by itself. A gateway that fails is left for the next one, and what is still missing is fetched from there.
  */
 export class GatewaySource implements BlockSource, AsyncDisposable {
-  readonly #gateway: string
-  readonly #blocks: AsyncIterator<Block>
+  readonly #gateways: readonly string[]
+  readonly #path: string
+  readonly #signal: AbortSignal
+  /** Gateways that failed, and how. */
+  readonly #failures = new Map<string, unknown>()
+  /** The CAR; undefined once it failed. */
+  #blocks: AsyncIterator<Block> | undefined
+  #isOpened = false
   readonly #held = new Map<string, Uint8Array>()
   #heldBytes = 0
-  #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(gateway: string, blocks: AsyncIterable<Block>) {
-    this.#gateway = gateway
-    this.#blocks = blocks[Symbol.asyncIterator]()
+  /** @param path `/ipfs/…`, percent-encoded */
+  constructor(gateways: readonly string[], path: string, signal: AbortSignal) {
+    this.#gateways = gateways
+    this.#path = path
+    this.#signal = signal
   }
 
-  /** @throws NOT_FOUND and what else the gateway answers; INVALID_CAR for what is no CAR */
-  static async open(gateway: string, path: string, { signal }: Abortable = {}): Promise<GatewaySource> {
-    const response = await request(`${gateway}${path}?format=car`, CAR_TYPE, signal)
-    const car = await readCar(chunksOf(response), signal === undefined ? {} : { signal })
-    return new GatewaySource(gateway, car.blocks)
+  /** @throws the failure that says most when every gateway failed, such as NOT_FOUND, HASH_MISMATCH, UPSTREAM_FAILED */
+  async get(cid: CID, options: Abortable = {}): Promise<Uint8Array> {
+    return this.#held.get(cid.toString()) ?? (await this.#searchCar(cid, options)) ?? (await this.#fetch(cid))
   }
 
-  /** One at a time: several readers of one stream would each take the others' blocks. */
-  get(cid: CID, options: Abortable = {}): Promise<Uint8Array | undefined> {
-    const found = this.#turn.then(() => this.#find(cid, options))
-    this.#turn = found.catch(() => {})
-    return found
-  }
-
-  async #find(cid: CID, options: Abortable): Promise<Uint8Array | undefined> {
-    const held = this.#held.get(cid.toString())
-    if (held !== undefined) return held
+  async #searchCar(cid: CID, { signal }: Abortable): Promise<Uint8Array | undefined> {
+    if (!this.#isOpened) await this.#openCar()
     for (let passed = 0; passed < SEARCH_BYTES;) {
-      options.signal?.throwIfAborted()
-      const next = await this.#blocks.next()
-      if (next.done === true) break
-      if (next.value.cid.equals(cid)) return this.#keepNode(next.value)
-      passed += next.value.bytes.length
-      this.#hold(next.value)
+      signal?.throwIfAborted()
+      const next = await this.#nextBlock()
+      if (next === undefined) return undefined
+      if (next.cid.equals(cid)) return this.#keepNode(next)
+      passed += next.bytes.length
+      this.#hold(next)
     }
-    return await this.#fetch(cid, options)
+    return undefined
+  }
+
+  async #openCar(): Promise<void> {
+    this.#isOpened = true
+    this.#blocks = await this.#tryEach(async (gateway) => {
+      const response = await askGateway(`${gateway}${this.#path}?format=car`, CAR_TYPE, this.#signal)
+      const { blocks } = await readCar(chunksOf(response, gateway), { signal: this.#signal })
+      return this.#blamed(gateway, blocks)
+    })
+  }
+
+  /** The next block of the CAR; undefined when there is none, or no CAR. */
+  async #nextBlock(): Promise<Block | undefined> {
+    try {
+      const next = await this.#blocks?.next()
+      return next?.done === false ? next.value : undefined
+    } catch {
+      this.#signal.throwIfAborted()
+      this.#blocks = undefined
+      return undefined
+    }
+  }
+
+  async *#blamed(gateway: string, blocks: AsyncIterable<Block>): AsyncGenerator<Block> {
+    try {
+      yield* blocks
+    } catch (error) {
+      this.#failures.set(gateway, error)
+      throw error
+    }
+  }
+
+  async #fetch(cid: CID): Promise<Uint8Array> {
+    const bytes = await this.#tryEach(async (gateway) => {
+      const response = await askGateway(`${gateway}/ipfs/${cid.toString()}?format=raw`, RAW_TYPE, this.#signal)
+      const body = await wholeBlock(cid, chunksOf(response, gateway))
+      verify(cid, body)
+      return body
+    })
+    return this.#keepNode({ cid, bytes })
+  }
+
+  /** The first answer of a gateway that has not failed. */
+  async #tryEach<T>(ask: (gateway: string) => Promise<T>): Promise<T> {
+    for (const gateway of this.#gateways) {
+      if (this.#failures.has(gateway)) continue
+      try {
+        return await ask(gateway)
+      } catch (error) {
+        this.#signal.throwIfAborted()
+        this.#failures.set(gateway, error)
+      }
+    }
+    throw mostTelling([...this.#failures.values()])
   }
 
   /** Inner nodes are asked for again by whoever opens what a path led to; leaves are not. */
-  #keepNode({ cid, bytes }: Block): Uint8Array {
-    if (cid.code !== RAW) this.#hold({ cid, bytes })
-    return bytes
+  #keepNode(block: Block): Uint8Array {
+    if (block.cid.code !== RAW) this.#hold(block)
+    return block.bytes
   }
 
+  /** In bytes of its own: those of a CAR are a view of a chunk that is much larger. */
   #hold({ cid, bytes }: Block): void {
+    const key = cid.toString()
+    if (this.#held.has(key)) return
     if (this.#heldBytes + bytes.length > HELD_BYTES) this.#forget()
-    this.#held.set(cid.toString(), bytes)
+    this.#held.set(key, new Uint8Array(bytes))
     this.#heldBytes += bytes.length
   }
 
@@ -80,38 +137,36 @@ export class GatewaySource implements BlockSource, AsyncDisposable {
     }
   }
 
-  async #fetch(cid: CID, { signal }: Abortable): Promise<Uint8Array> {
-    const response = await request(`${this.#gateway}/ipfs/${cid.toString()}?format=raw`, RAW_TYPE, signal)
-    const bytes = new Uint8Array(await response.arrayBuffer())
-    if (bytes.length > MAX_BLOCK_BYTES) throw new HoldfastError('BLOCK_TOO_LARGE', `${cid.toString()} is too large.`)
-    verify(cid, bytes)
-    return bytes
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#blocks.return?.()
+    // Closing a CAR that broke off fails as its reading did, which is known.
+    await this.#blocks?.return?.().catch(() => undefined)
   }
 }
 
-async function* chunksOf(response: Response): AsyncGenerator<Uint8Array> {
-  if (response.body !== null) yield* response.body
+/** Wrong bytes say more than content that is not there, and that more than a gateway that does not answer. */
+function mostTelling(failures: readonly unknown[]): unknown {
+  for (const code of [EXIT.verification, EXIT.notFound]) {
+    const found = failures.find((failure) => exitCodeOf(failure) === code)
+    if (found !== undefined) return found
+  }
+  return failures.at(-1) ?? new HoldfastError('UPSTREAM_FAILED', 'No gateway is known.')
 }
 
-async function request(url: string, accept: string, signal: AbortSignal | undefined): Promise<Response> {
-  const response = await fetch(url, { headers: { accept }, signal: signal ?? null }).catch((cause: unknown) => {
-    signal?.throwIfAborted()
-    throw new HoldfastError('UPSTREAM_FAILED', `The gateway ${new URL(url).origin} cannot be reached.`, { cause })
-  })
-  if (response.ok) return response
-  const text = await response.text()
-  const code = response.status === 404 || response.status === 410 ? 'NOT_FOUND' : 'UPSTREAM_FAILED'
-  throw new HoldfastError(code, sentenceOf(text) ?? `The gateway answered ${response.status}.`)
-}
-
-function sentenceOf(text: string): string | undefined {
+async function* chunksOf({ body }: Response, gateway: string): AsyncGenerator<Uint8Array> {
   try {
-    return (JSON.parse(text) as { error?: { details?: string } }).error?.details
-  } catch {
-    return undefined
+    if (body !== null) yield* body
+  } catch (cause) {
+    throw new HoldfastError('UPSTREAM_FAILED', `The gateway ${gateway} broke off.`, { cause })
   }
+}
+
+async function wholeBlock(cid: CID, chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of chunks) {
+    length += chunk.length
+    if (length > MAX_BLOCK_BYTES) throw new HoldfastError('BLOCK_TOO_LARGE', `${cid.toString()} is too large.`)
+    parts.push(chunk)
+  }
+  return Buffer.concat(parts)
 }

@@ -1,44 +1,38 @@
 import { randomBytes } from 'node:crypto'
-import { readLocalFile, type LocalFolder } from './local-files.ts'
-
-/** A folder as one multipart body: a part per file, its filename the path below the folder, percent-encoded. */
-export interface FolderBody {
-  contentType: string
-  length: number
-  chunks: AsyncGenerator<Uint8Array>
-}
+import { KIB } from '../core/units.ts'
+import type { LocalFolder } from './list-folder.ts'
+import type { Body } from './http-exchange.ts'
+import { readLocalFile } from './read-local-file.ts'
 
 /** Small files are joined to chunks of this size: one chunk a file would be one trip through the stream each. */
-const CHUNK_BYTES = 256 * 1_024
+const CHUNK_BYTES = 256 * KIB
+const CRLF = Buffer.from('\r\n')
 
-export function folderBody(folder: LocalFolder, onBytes: (count: number) => void): FolderBody {
+/** A folder as one form (RFC 7578): a part for each file, its filename the path below the folder, percent-encoded. */
+export function folderBody(folder: LocalFolder): Body {
   const boundary = `holdfast-${randomBytes(18).toString('base64url')}`
-  const heads = [
-    ...folder.emptyFolders.map((name) => ({
-      file: undefined,
-      head: partHead(boundary, name, 'application/x-directory'),
-    })),
-    ...folder.files.map((file) => ({ file, head: partHead(boundary, file.name, 'application/octet-stream') })),
-  ]
+  const emptyFolder = (name: string): Buffer => partHead(boundary, name, 'application/x-directory')
+  const file = (name: string): Buffer => partHead(boundary, name, 'application/octet-stream')
   const end = Buffer.from(`--${boundary}--\r\n`)
-  const overhead = heads.reduce((sum, { head }) => sum + head.length + CRLF.length, end.length)
+
+  let length = folder.sizeBytes + end.length
+  for (const name of folder.emptyFolders) length += emptyFolder(name).length + CRLF.length
+  for (const { name } of folder.files) length += file(name).length + CRLF.length
 
   async function* parts(): AsyncGenerator<Uint8Array> {
-    for (const { file, head } of heads) {
-      yield head
-      if (file !== undefined) yield* readLocalFile(file, onBytes)
+    for (const name of folder.emptyFolders) {
+      yield emptyFolder(name)
+      yield CRLF
+    }
+    for (const local of folder.files) {
+      yield file(local.name)
+      yield* readLocalFile(local)
       yield CRLF
     }
     yield end
   }
-  return {
-    contentType: `multipart/form-data; boundary=${boundary}`,
-    length: overhead + folder.sizeBytes,
-    chunks: joined(parts()),
-  }
+  return { contentType: `multipart/form-data; boundary=${boundary}`, length, chunks: joined(parts()) }
 }
-
-const CRLF = Buffer.from('\r\n')
 
 function partHead(boundary: string, name: string, type: string): Buffer {
   const filename = name.split('/').map(encodeURIComponent).join('/')

@@ -1,42 +1,52 @@
+import { columnsOf, plain } from './terminal-text.ts'
+
+/** What a command writes to: a stream of the process, or a test's. */
+export interface Terminal {
+  write(text: string): unknown
+  isTTY?: boolean
+  columns?: number
+}
+
 /** Data goes to standard output, everything about the work to standard error, so that pipes get data only. */
 export interface Output {
   json: boolean
   quiet: boolean
-  stdout: NodeJS.WriteStream
-  stderr: NodeJS.WriteStream
+  stdout: Terminal
+  stderr: Terminal
 }
 
-/** One document with `--json`, else the text that `asText` makes of it. */
+/** One line of JSON with `--json`, else the text that `asText` makes of it; nothing when that is empty. */
 export function print<T>(output: Output, value: T, asText: (value: T) => string): void {
-  const text = output.json ? JSON.stringify(value, null, 2) : asText(value)
+  const text = output.json ? JSON.stringify(value) : asText(value)
   if (text !== '') output.stdout.write(`${text}\n`)
 }
 
-/** A sentence about the work. */
+/** A sentence that helps a person; scripts (`--quiet`, `--json`) do without. */
 export function note(output: Output, sentence: string): void {
   if (!output.quiet && !output.json) output.stderr.write(`${sentence}\n`)
 }
 
-/** Columns as wide as their widest cell; characters of East Asia count as two. */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return ''
-  const lines = [headings, ...rows]
-  const widths = headings.map((_, column) => Math.max(...lines.map((line) => width(line[column] ?? ''))))
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - width(cell)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+/** A sentence that nobody should miss. */
+export function warn(output: Output, sentence: string): void {
+  output.stderr.write(`${sentence}\n`)
 }
 
-const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}]|[\u{20000}-\u{3fffd}]/u
+/**
+ * Rows for a person: aligned under headings. Rows for a program, when standard output is no terminal: cells with a tab
+ * between them, without headings.
+ */
+export function table(output: Output, headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map(plain))
+  if (output.stdout.isTTY !== true) return cells.map((row) => row.join('\t')).join('\n')
+  return rows.length === 0 ? '' : aligned([headings, ...cells])
+}
 
-function width(text: string): number {
-  let columns = 0
-  for (const character of text) columns += WIDE.test(character) ? 2 : 1
-  return columns
+/** Columns as wide as their widest cell. */
+export function aligned(lines: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const line of lines) {
+    for (const [column, cell] of line.entries()) widths[column] = Math.max(widths[column] ?? 0, columnsOf(cell))
+  }
+  const padded = (cell: string, column: number): string => cell + ' '.repeat((widths[column] ?? 0) - columnsOf(cell))
+  return lines.map((line) => line.map(padded).join('  ').trimEnd()).join('\n')
 }

@@ -1,7 +1,6 @@
-import { formatSize } from '../core/units.ts'
 import type { ApiClient } from './client.ts'
+import { contentPath } from './content-path.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
-import { table } from './output.ts'
 
 /** A pin as the Pinning Service API answers it. */
 export interface PinView {
@@ -15,78 +14,75 @@ export interface PinView {
 
 /** A pin with its copies, as `GET /v1/pins/{requestid}` answers it. */
 export interface PinDetails extends PinView {
-  policy: { name: string }
+  policy: { name: string; spec: { copies: { min: number; target: number } } }
   replicas: ReplicaView[]
-  explain: { phase: string; [detail: string]: unknown }
+  explain: Explanation
 }
 
-interface ReplicaView {
+export interface ReplicaView {
   node: string
   region: string
-  state: string
-  bytes?: number | null
-  blocks?: number | null
-  verifiedAt?: string | null
-  error?: string | null
+  state: 'allocated' | 'stored' | 'verified' | 'failed' | 'lost' | 'releasing'
+  /** Of the whole DAG; null until somebody measured it. */
+  bytes: number | null
+  blocks: number | null
+  doneBytes: number
+  doneBlocks: number
+  phase: string | null
+  attempts: number
+  verifiedAt: string | null
+  error: string | null
+  nextTryMs: number | null
 }
+
+export interface Explanation {
+  phase: 'placing' | 'waiting' | 'fetching' | 'verifying' | 'pinned' | 'healing' | 'failed'
+  progress: { verified: number; doneBytes: number; totalBytes: number | null }
+  waitsFor: string[]
+  lastError: { node: string; code: string; message: string } | null
+  nextTryMs: number | null
+}
+
+/** The statuses of a list that shall show everything. */
+export const ALL_STATUSES = 'queued,pinning,pinned,failed'
 
 /** The pin that a request id, or a CID, names. With several pins of a CID it is the newest. */
 export async function findPin(client: ApiClient, idOrCid: string, signal: AbortSignal): Promise<PinDetails> {
-  const id = isRequestId(idOrCid) ? idOrCid : await newestOf(client, idOrCid, signal)
-  return await client.get<PinDetails>(`/v1/pins/${encodeURIComponent(id)}`, { signal })
+  const id = isRequestId(idOrCid) ? idOrCid : await newestOf(client, rootOf(idOrCid), signal)
+  return await client.get<PinDetails>(`/v1/pins/${id}`, { signal })
 }
 
 export function isRequestId(text: string): boolean {
   return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text)
 }
 
-/** `ipfs://CID`, `/ipfs/CID` and the bare CID are the same to a person. */
-export function bareCid(text: string): string {
-  return text.replace(/^ipfs:\/\//, '').replace(/^\/ipfs\//, '')
+/**
+ * The CID that a person names as such, as `ipfs://…` or as `/ipfs/…`.
+ * @throws CommandError with `usage` for a path below a CID: pins are of whole DAGs
+ */
+export function rootOf(text: string): string {
+  const { root, segments } = contentPath(text)
+  if (segments.length > 0) {
+    throw new CommandError(EXIT.usage, `${text} is a path; only a CID by itself can be pinned or looked for.`)
+  }
+  return root
 }
 
 async function newestOf(client: ApiClient, cid: string, signal: AbortSignal): Promise<string> {
-  const query = { cid: bareCid(cid), status: 'queued,pinning,pinned,failed', limit: 1 }
+  const query = { cid, status: ALL_STATUSES, limit: 1 }
   const { results } = await client.get<{ results: PinView[] }>('/psa/pins', { query, signal })
   const newest = results[0]
   if (newest === undefined) throw new CommandError(EXIT.notFound, `You have no pin of ${cid}.`)
   return newest.requestid
 }
 
-export function pinRow({ requestid, status, created, pin }: PinView): string[] {
-  return [pin.cid, status, pin.name ?? '', created.slice(0, 19).replace('T', ' '), requestid]
-}
-
 export const PIN_HEADINGS = ['CID', 'STATUS', 'NAME', 'CREATED', 'REQUEST ID']
 
-/** Everything that tells why a pin is where it is. */
-export function explainPin(pin: PinDetails): string {
-  const { phase, ...details } = pin.explain
-  const lines = Object.entries(details)
-    .filter(([, value]) => value !== null && value !== undefined && value !== '')
-    .map(([name, value]) => `${spaced(name)}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)
-  return [
-    `${pin.pin.cid}${pin.pin.name === undefined ? '' : ` (${pin.pin.name})`} is ${pin.status}`,
-    `policy: ${pin.policy.name}, phase: ${phase}`,
-    ...lines,
-    '',
-    table(['NODE', 'REGION', 'STATE', 'BYTES', 'BLOCKS', 'VERIFIED', 'ERROR'], pin.replicas.map(replicaRow)),
-  ].join('\n')
+export function pinRow({ requestid, status, created, pin }: PinView): string[] {
+  return [pin.cid, status, pin.name ?? '', toSecond(created), requestid]
 }
 
-function replicaRow({ node, region, state, bytes, blocks, verifiedAt, error }: ReplicaView): string[] {
-  const size = bytes === null || bytes === undefined ? '' : formatSize(bytes)
-  return [
-    node,
-    region,
-    state,
-    size,
-    String(blocks ?? ''),
-    (verifiedAt ?? '').slice(0, 19).replace('T', ' '),
-    error ?? '',
-  ]
-}
-
-function spaced(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+/** `2026-01-02 03:04:05`, UTC. */
+export function toSecond(timestamp: string): string {
+  return timestamp.slice(0, 'YYYY-MM-DDTHH:MM:SS'.length).replace('T', ' ')
 }

@@ -1,86 +1,100 @@
-import { parseDurationMs } from '../core/units.ts'
-import { textFlag, type Command, type Invocation } from './command.ts'
+import {
+  countFlag,
+  durationFlag,
+  only,
+  some,
+  textFlag,
+  textFlags,
+  type Command,
+  type Flags,
+  type Invocation,
+} from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
-import { print, table } from './output.ts'
-import { bareCid, explainPin, findPin, isRequestId, PIN_HEADINGS, pinRow, type PinView } from './pin-view.ts'
-import { waitUntilPinned } from './wait.ts'
+import { note, print, table } from './output.ts'
+import { answerWhy, describePin } from './pin-answer.ts'
+import { ALL_STATUSES, findPin, isRequestId, PIN_HEADINGS, pinRow, rootOf, type PinView } from './pin-view.ts'
+import { WAIT_OPTIONS, waitUntilPinned } from './wait.ts'
 
-const ALL_STATUSES = 'queued,pinning,pinned,failed'
 /** The largest page that the API answers. */
-const PAGE = 1_000
+const MAX_PAGE = 1_000
 
 const add: Command = {
   name: 'pin add',
   operands: '<cid…>',
-  summary: 'Pin content by CID',
+  summary: 'Pin content by CID; prints the request id with --quiet',
   options: {
-    name: { type: 'string' },
-    policy: { type: 'string' },
-    origin: { type: 'string' },
-    wait: { type: 'boolean' },
-    timeout: { type: 'string', default: '30m' },
+    name: { type: 'string', help: 'name of the pin' },
+    policy: { type: 'string', help: 'replication policy' },
+    origin: { type: 'string', multiple: true, help: 'multiaddr of a peer that has the content; may be repeated' },
+    ...WAIT_OPTIONS,
   },
   async run(invocation) {
-    const { operands, flags, output, signal, connect } = invocation
-    if (operands.length === 0) throw new CommandError(EXIT.usage, 'Name at least one CID.')
-    const { client } = await connect()
-    const [name, policy, origin] = ['name', 'policy', 'origin'].map((flag) => textFlag(flags, flag))
-    for (const operand of operands) {
-      const body = {
-        cid: bareCid(operand),
-        ...(name === undefined ? {} : { name }),
-        ...(origin === undefined ? {} : { origins: [origin] }),
-        ...(policy === undefined ? {} : { meta: { policy } }),
-      }
-      const pin = await client.post<PinView>('/psa/pins', body, { signal })
-      const seen = flags['wait'] === true ? await waitUntilPinned(client, pin.requestid, waitOptions(invocation)) : pin
-      print(output, seen, (shown) => (output.quiet ? shown.requestid : pinRow(shown).join('  ')))
+    const { operands, flags, output, signal } = invocation
+    const bodies = some(operands, 'CID').map((operand) => bodyOf(rootOf(operand), flags))
+    const timeoutMs = durationFlag(flags, 'timeout')
+    const client = await invocation.api()
+    for (const body of bodies) {
+      const { requestid, ...rest } = await client.post<PinView>('/psa/pins', body, { signal })
+      const { pin, problem } =
+        flags['wait'] === true
+          ? await waitUntilPinned(client, requestid, { output, timeoutMs, signal })
+          : { pin: { requestid, ...rest }, problem: undefined }
+      showPin(invocation, pin)
+      if (problem !== undefined) throw problem
     }
   },
 }
 
-function waitOptions({ flags, output, signal }: Invocation): {
-  output: typeof output
-  timeoutMs: number
-  signal: AbortSignal
-} {
-  const timeoutMs = parseDurationMs(textFlag(flags, 'timeout') ?? '')
-  if (timeoutMs === undefined) throw new CommandError(EXIT.usage, '--timeout takes a duration such as 90s or 30m.')
-  return { output, timeoutMs, signal }
+function bodyOf(cid: string, flags: Flags): Record<string, unknown> {
+  const [name, policy] = [textFlag(flags, 'name'), textFlag(flags, 'policy')]
+  const origins = textFlags(flags, 'origin')
+  return {
+    cid,
+    ...(name === undefined ? {} : { name }),
+    ...(origins.length === 0 ? {} : { origins }),
+    ...(policy === undefined ? {} : { meta: { policy } }),
+  }
+}
+
+function showPin({ output }: Invocation, pin: PinView): void {
+  print(output, pin, (shown) => (output.quiet ? shown.requestid : table(output, PIN_HEADINGS, [pinRow(shown)])))
 }
 
 const ls: Command = {
   name: 'pin ls',
   operands: '[cid…]',
-  summary: 'List pins, the newest first',
+  summary: 'List pins, the newest first; prints CIDs with --quiet',
   options: {
-    status: { type: 'string', default: ALL_STATUSES },
-    name: { type: 'string' },
-    match: { type: 'string' },
-    limit: { type: 'string', default: '100' },
-    all: { type: 'boolean' },
+    status: { type: 'string', default: ALL_STATUSES, help: 'only pins of these statuses' },
+    name: { type: 'string', help: 'only pins of this name' },
+    match: { type: 'string', help: 'how names match: exact (default), iexact, partial, ipartial' },
+    limit: { type: 'string', default: '100', help: 'at most this many' },
+    all: { type: 'boolean', help: 'however many there are' },
   },
-  async run({ operands, flags, output, signal, connect }) {
-    const { client } = await connect()
+  async run({ operands, flags, output, signal, api }) {
+    const limit = flags['all'] === true ? Number.POSITIVE_INFINITY : countFlag(flags, 'limit')
     const query = {
-      cid: operands.length === 0 ? undefined : operands.map(bareCid).join(','),
+      cid: operands.length === 0 ? undefined : operands.map(rootOf).join(','),
       status: textFlag(flags, 'status'),
       name: textFlag(flags, 'name'),
       match: textFlag(flags, 'match'),
     }
-    let left = flags['all'] === true ? Number.POSITIVE_INFINITY : wholeNumber(textFlag(flags, 'limit') ?? '', '--limit')
+    const client = await api()
     const pins: PinView[] = []
-    for (let before: string | undefined; left > 0;) {
-      const page = { ...query, before, limit: Math.min(left, PAGE) }
-      const { results } = await client.get<{ results: PinView[] }>('/psa/pins', { query: page, signal })
+    let left = 0
+    do {
+      const page = { ...query, before: pins.at(-1)?.created, limit: Math.min(limit - pins.length, MAX_PAGE) }
+      const { results, count } = await client.get<{ results: PinView[]; count: number }>('/psa/pins', {
+        query: page,
+        signal,
+      })
       pins.push(...results)
-      left -= results.length
-      before = results.at(-1)?.created
-      if (results.length < page.limit) break
-    }
+      left = results.length === 0 ? 0 : count - results.length
+    } while (left > 0 && pins.length < limit)
     print(output, pins, (all) =>
-      output.quiet ? all.map(({ pin }) => pin.cid).join('\n') : table(PIN_HEADINGS, all.map(pinRow)),
+      output.quiet ? all.map(({ pin }) => pin.cid).join('\n') : table(output, PIN_HEADINGS, all.map(pinRow)),
     )
+    if (left > 0) note(output, `${left} more; --all shows them.`)
   },
 }
 
@@ -88,11 +102,9 @@ const get: Command = {
   name: 'pin get',
   operands: '<request id | cid>',
   summary: 'One pin with its policy and copies',
-  async run({ operands, output, signal, connect }) {
-    const { client } = await connect()
-    print(output, await findPin(client, only(operands, 'a request id or CID'), signal), (pin) =>
-      table(PIN_HEADINGS, [pinRow(pin)]),
-    )
+  async run({ operands, output, signal, api }) {
+    const named = only(operands, 'a request id or CID')
+    print(output, await findPin(await api(), named, signal), (pin) => (output.quiet ? pin.pin.cid : describePin(pin)))
   },
 }
 
@@ -100,9 +112,9 @@ const why: Command = {
   name: 'pin why',
   operands: '<request id | cid>',
   summary: 'Why a pin is where it is: copies, progress, last error, next try',
-  async run({ operands, output, signal, connect }) {
-    const { client } = await connect()
-    print(output, await findPin(client, only(operands, 'a request id or CID'), signal), explainPin)
+  async run({ operands, output, signal, api }) {
+    const named = only(operands, 'a request id or CID')
+    print(output, await findPin(await api(), named, signal), answerWhy)
   },
 }
 
@@ -110,12 +122,16 @@ const wait: Command = {
   name: 'pin wait',
   operands: '<request id | cid>',
   summary: 'Wait until a pin is pinned',
-  options: { timeout: { type: 'string', default: '30m' } },
+  options: { timeout: WAIT_OPTIONS.timeout },
   async run(invocation) {
-    const { operands, output, signal, connect } = invocation
-    const { client } = await connect()
-    const { requestid } = await findPin(client, only(operands, 'a request id or CID'), signal)
-    print(output, await waitUntilPinned(client, requestid, waitOptions(invocation)), (pin) => pinRow(pin).join('  '))
+    const { operands, flags, output, signal } = invocation
+    const timeoutMs = durationFlag(flags, 'timeout')
+    const named = only(operands, 'a request id or CID')
+    const client = await invocation.api()
+    const { requestid } = await findPin(client, named, signal)
+    const { pin, problem } = await waitUntilPinned(client, requestid, { output, timeoutMs, signal })
+    showPin(invocation, pin)
+    if (problem !== undefined) throw problem
   },
 }
 
@@ -123,31 +139,20 @@ const rm: Command = {
   name: 'pin rm',
   operands: '<request id…>',
   summary: 'Remove pins',
-  async run({ operands, output, signal, connect }) {
-    if (operands.length === 0) throw new CommandError(EXIT.usage, 'Name at least one request id.')
-    const { client } = await connect()
-    for (const operand of operands) {
-      if (!isRequestId(operand)) {
-        throw new CommandError(
-          EXIT.usage,
-          `${operand} is not a request id; \`holdfast pin ls ${operand}\` shows the pins of a CID.`,
-        )
-      }
-      await client.delete(`/psa/pins/${operand}`, { signal })
-      print(output, { requestid: operand, removed: true }, () => (output.quiet ? '' : `removed ${operand}`))
+  async run({ operands, output, signal, api }) {
+    for (const operand of some(operands, 'request id')) {
+      if (isRequestId(operand)) continue
+      throw new CommandError(
+        EXIT.usage,
+        `${operand} is not a request id; \`holdfast pin ls ${operand}\` shows the pins of a CID.`,
+      )
+    }
+    const client = await api()
+    for (const requestid of operands) {
+      await client.delete(`/psa/pins/${requestid}`, { signal })
+      print(output, { requestid, removed: true }, () => (output.quiet ? '' : `removed ${requestid}`))
     }
   },
-}
-
-export function only(operands: readonly string[], what: string): string {
-  const [first, ...others] = operands
-  if (first === undefined || others.length > 0) throw new CommandError(EXIT.usage, `Name ${what}, and only that.`)
-  return first
-}
-
-function wholeNumber(text: string, flag: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new CommandError(EXIT.usage, `${flag} takes a whole number from 1 on.`)
-  return Number(text)
 }
 
 export const pinCommands: readonly Command[] = [add, ls, get, why, wait, rm]

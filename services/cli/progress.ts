@@ -1,45 +1,51 @@
 import { formatSize } from '../core/units.ts'
 import type { Output } from './output.ts'
+import { cutTo, plain } from './terminal-text.ts'
 
 const BAR_COLUMNS = 24
 const REDRAW_MS = 100
+/** What a terminal has that does not say. */
+const DEFAULT_COLUMNS = 80
+const ERASE_LINE = '\r\u001b[2K'
 
 /** One line on standard error that is drawn over and over; silent when that is no terminal, or with --json or --quiet. */
 export class ProgressLine implements Disposable {
   readonly #output: Output
   readonly #live: boolean
-  #drawnAt = 0
+  #drawnAt = Number.NEGATIVE_INFINITY
 
   constructor(output: Output) {
     this.#output = output
-    this.#live = output.stderr.isTTY && !output.json && !output.quiet
+    this.#live = output.stderr.isTTY === true && !output.json && !output.quiet
   }
 
   /** How much of how much; `total` may be unknown. */
   bytes(label: string, done: number, total: number | undefined): void {
+    if (!this.#live) return
     const now = performance.now()
-    if (!this.#live || (now - this.#drawnAt < REDRAW_MS && done !== total)) return
+    if (now - this.#drawnAt < REDRAW_MS && done !== total) return
     this.#drawnAt = now
-    this.#draw(
-      `${label} ${bar(done, total)} ${formatSize(done)}${total === undefined ? '' : ` of ${formatSize(total)}`}`,
-    )
+    this.#draw(`${progressOf(done, total)}  ${plain(label)}`)
   }
 
   text(line: string): void {
-    if (this.#live) this.#draw(line)
+    if (this.#live) this.#draw(plain(line))
   }
 
   #draw(line: string): void {
-    this.#output.stderr.write(`\r\u001b[2K${line.slice(0, (this.#output.stderr.columns ?? 80) - 1)}`)
+    const { stderr } = this.#output
+    stderr.write(ERASE_LINE + cutTo(line, (stderr.columns || DEFAULT_COLUMNS) - 1))
   }
 
   [Symbol.dispose](): void {
-    if (this.#live) this.#output.stderr.write('\r\u001b[2K')
+    if (this.#live) this.#output.stderr.write(ERASE_LINE)
   }
 }
 
-function bar(done: number, total: number | undefined): string {
-  if (total === undefined || total === 0) return ''
-  const filled = Math.min(BAR_COLUMNS, Math.floor((done / total) * BAR_COLUMNS))
-  return `[${'#'.repeat(filled)}${'.'.repeat(BAR_COLUMNS - filled)}] ${Math.floor((done / total) * 100)}%`
+function progressOf(done: number, total: number | undefined): string {
+  if (total === undefined) return formatSize(done)
+  const share = total === 0 ? 1 : Math.min(1, done / total)
+  const filled = Math.floor(share * BAR_COLUMNS)
+  const percent = `${Math.floor(share * 100)}%`.padStart(4)
+  return `[${'#'.repeat(filled)}${'.'.repeat(BAR_COLUMNS - filled)}]${percent}  ${formatSize(done)} of ${formatSize(total)}`
 }

@@ -1,18 +1,19 @@
 import { basename, resolve } from 'node:path'
-import { CID } from 'multiformats/cid'
-import { parseDurationMs } from '../core/units.ts'
-import type { Streamed } from './client.ts'
-import { textFlag, type Command, type Invocation } from './command.ts'
+import { durationFlag, some, textFlag, type Command, type Invocation } from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
-import { kindOf, listFolder, localFile, readLocalFile } from './local-files.ts'
+import { listFolder, lookAt } from './list-folder.ts'
 import { folderBody } from './multipart.ts'
-import { note, print } from './output.ts'
+import { print, table, warn } from './output.ts'
 import type { PinView } from './pin-view.ts'
+import type { Body } from './http-exchange.ts'
 import { ProgressLine } from './progress.ts'
-import { waitUntilPinned } from './wait.ts'
+import { readLocalFile } from './read-local-file.ts'
+import { plain } from './terminal-text.ts'
+import { WAIT_OPTIONS, waitUntilPinned } from './wait.ts'
 
 interface Uploaded {
   cid: string
+  /** Bytes of the content. */
   size: number
   blocks: number
   pin: PinView
@@ -21,64 +22,72 @@ interface Uploaded {
 export const up: Command = {
   name: 'up',
   operands: '<path…>',
-  summary: 'Upload files and folders, and pin them',
+  summary: 'Upload files, folders and CARs, and pin them',
   options: {
-    name: { type: 'string' },
-    policy: { type: 'string' },
-    profile: { type: 'string' },
-    wait: { type: 'boolean' },
-    timeout: { type: 'string', default: '30m' },
+    name: { type: 'string', help: 'name of the pin; the last part of the path when left out' },
+    policy: { type: 'string', help: 'replication policy' },
+    profile: { type: 'string', help: 'unixfs-v1-2025 (default) or unixfs-v0-2015' },
+    ...WAIT_OPTIONS,
   },
   async run(invocation) {
-    const { operands, output, flags } = invocation
-    if (operands.length === 0) throw new CommandError(EXIT.usage, 'Name at least one file or folder.')
-    const uploads: Uploaded[] = []
-    for (const path of operands) {
-      const uploaded = await uploadPath(path, invocation)
-      if (flags['wait'] === true) uploaded.pin = await waitFor(uploaded, invocation)
-      uploads.push(uploaded)
-      if (!output.json)
-        print(output, uploaded, ({ cid, pin }) => (output.quiet ? cid : `${cid}  ${pin.status}  ${path}`))
+    const paths = some(invocation.operands, 'file or folder')
+    const timeoutMs = durationFlag(invocation.flags, 'timeout')
+    if (paths.length > 1 && invocation.flags['name'] !== undefined) {
+      throw new CommandError(EXIT.usage, '--name goes with one path only.')
     }
-    if (output.json) print(output, uploads.length === 1 ? uploads[0] : uploads, String)
+    for (const path of paths) await uploadAndShow(path, timeoutMs, invocation)
   },
 }
 
-async function waitFor({ pin }: Uploaded, { connect, flags, output, signal }: Invocation): Promise<PinView> {
-  const { client } = await connect()
-  const timeoutMs = parseDurationMs(textFlag(flags, 'timeout') ?? '')
-  if (timeoutMs === undefined) throw new CommandError(EXIT.usage, '--timeout takes a duration such as 90s or 30m.')
-  return await waitUntilPinned(client, pin.requestid, { output, timeoutMs, signal })
+async function uploadAndShow(path: string, timeoutMs: number, invocation: Invocation): Promise<void> {
+  const { flags, output, signal } = invocation
+  const { left, ...uploaded } = await upload(path, invocation)
+  const client = await invocation.api()
+  const waited =
+    flags['wait'] === true
+      ? await waitUntilPinned(client, uploaded.pin.requestid, { output, timeoutMs, signal })
+      : { pin: uploaded.pin, problem: undefined }
+  print(output, { path, ...uploaded, pin: waited.pin, left }, ({ cid, pin }) =>
+    output.quiet ? cid : table(output, [], [[cid, pin.status, path]]),
+  )
+  if (waited.problem !== undefined) throw waited.problem
 }
 
-async function uploadPath(path: string, { connect, flags, output, signal }: Invocation): Promise<Uploaded> {
-  const { client } = await connect()
-  using line = new ProgressLine(output)
+/** Sends what the path names. `left` tells what of a folder was not sent. */
+async function upload(
+  path: string,
+  { flags, output, signal, api }: Invocation,
+): Promise<Uploaded & { left: string[] }> {
+  const { body, total, left } = await bodyOf(path, signal)
+  const client = await api()
+  for (const name of left) warn(output, `${plain(name)} is no file of this folder; it is left out.`)
   const query = {
-    name: textFlag(flags, 'name') ?? basename(resolve(path)),
+    name: textFlag(flags, 'name') ?? (basename(resolve(path)) || undefined),
     policy: textFlag(flags, 'policy'),
     profile: textFlag(flags, 'profile'),
   }
-  let sent = 0
-  const { body, total, left } = await bodyOf(path, (count) => line.bytes(query.name, (sent += count), total))
-  for (const name of left) note(output, `${name} is not a file inside the folder; it is left out.`)
-  const uploaded = await client.upload<Uploaded>('/v1/uploads', body, { query, signal })
-  CID.parse(uploaded.cid)
-  return uploaded
+  using line = new ProgressLine(output)
+  const chunks = counted(body.chunks, (sent) => line.bytes(path, Math.min(sent, total), total))
+  return { ...(await client.upload<Uploaded>('/v1/uploads', { ...body, chunks }, { query, signal })), left }
 }
 
-async function bodyOf(
-  path: string,
-  onBytes: (count: number) => void,
-): Promise<{ body: Streamed; total: number; left: string[] }> {
-  if ((await kindOf(path)) === 'folder') {
-    const folder = await listFolder(path)
-    const { contentType, length, chunks } = folderBody(folder, onBytes)
-    const stream = ReadableStream.from<Uint8Array>(chunks)
-    return { body: { contentType, length, stream }, total: folder.sizeBytes, left: folder.left }
+async function bodyOf(path: string, signal: AbortSignal): Promise<{ body: Body; total: number; left: string[] }> {
+  const found = await lookAt(path)
+  if (found.kind === 'folder') {
+    const folder = await listFolder(path, signal)
+    const body = folderBody(folder)
+    return { body, total: body.length, left: folder.left }
   }
-  const file = await localFile(path)
+  const { file } = found
   const contentType = path.endsWith('.car') ? 'application/vnd.ipld.car' : 'application/octet-stream'
-  const stream = ReadableStream.from<Uint8Array>(readLocalFile(file, onBytes))
-  return { body: { contentType, length: file.sizeBytes, stream }, total: file.sizeBytes, left: [] }
+  const body = { contentType, length: file.sizeBytes, chunks: readLocalFile(file) }
+  return { body, total: file.sizeBytes, left: [] }
+}
+
+async function* counted(chunks: Body['chunks'], onBytes: (sent: number) => void): AsyncGenerator<Uint8Array> {
+  let sent = 0
+  for await (const chunk of chunks) {
+    yield chunk
+    onBytes((sent += chunk.length))
+  }
 }

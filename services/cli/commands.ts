@@ -1,0 +1,19 @@
+import type { Command } from './command.ts'
+import { get } from './get.ts'
+import { nodeCommands } from './nodes.ts'
+import { pinCommands } from './pins.ts'
+import { policyCommands } from './policies.ts'
+import { status } from './status.ts'
+import { tokenCommands } from './tokens.ts'
+import { up } from './up.ts'
+
+/** Every command, in the order in which help shows them. */
+export const COMMANDS: readonly Command[] = [
+  up,
+  get,
+  ...pinCommands,
+  status,
+  ...nodeCommands,
+  ...policyCommands,
+  ...tokenCommands,
+]
