@@ -67,6 +67,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     metrics: httpMetrics(metrics.registry),
     log,
     crossOrigin: true,
+    stopping: signal,
   })
   await using listening = await listen(application, {
     host: config.HOLDFAST_HOST,

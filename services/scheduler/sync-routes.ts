@@ -58,7 +58,10 @@ export function syncRoutes(sync: Sync): Route<SessionBearer>[] {
         body: json(SyncRequest, { maxBytes: MAX_SYNC_BYTES }),
         answers: { 200: SyncResponse },
       },
-      async ({ body, caller, signal }) => ({ status: 200, body: await sync.sync(caller.session, body, signal) }),
+      async ({ body, caller, signal, stopping }) => ({
+        status: 200,
+        body: await sync.sync(caller.session, body, AbortSignal.any([signal, stopping])),
+      }),
     ),
   ]
 }

@@ -1,6 +1,8 @@
+import { benchApiPins } from './api-pins.ts'
 import { benchBlocks } from './blocks.ts'
 import { benchCluster } from './cluster.ts'
 import { benchGateway } from './gateway.ts'
+import { benchPins } from './pins.ts'
 import { printRows, type Row } from './rows.ts'
 import { benchTransfer } from './transfer.ts'
 
@@ -10,6 +12,8 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   cluster: benchCluster,
   transfer: benchTransfer,
   gateway: benchGateway,
+  pins: benchPins,
+  api: benchApiPins,
 }
 
 const wanted = process.argv.slice(2)
