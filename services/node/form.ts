@@ -15,10 +15,13 @@ const MAX_BOUNDARY = 70
 /**
  * The files of a `multipart/form-data` body as they stream in: each part's filename is a path, percent-encoded or plain;
  * a part of type `application/x-directory` is an (empty) directory. The body is read only as fast as items are taken.
- * @throws BAD_REQUEST when it is no such form, ends early, has a part that is no file, or more than {@link MAX_PARTS} parts
+ * @throws BAD_REQUEST when it is no such form, ends early, has a part that is no file, or more than `maxParts` parts
  */
-export async function* readForm(body: AsyncIterable<Uint8Array>, contentType: string): AsyncGenerator<DirectoryItem> {
-  const form = new FormReader(body, contentType)
+export async function* readForm(
+  body: AsyncIterable<Uint8Array>,
+  { contentType, maxParts = MAX_PARTS }: { contentType: string; maxParts?: number | undefined },
+): AsyncGenerator<DirectoryItem> {
+  const form = new FormReader(body, contentType, maxParts)
   try {
     yield* form.items()
   } finally {
@@ -44,14 +47,14 @@ class FormReader {
   #failure: Error | undefined
   #wake: () => void = () => {}
 
-  constructor(body: AsyncIterable<Uint8Array>, contentType: string) {
+  constructor(body: AsyncIterable<Uint8Array>, contentType: string, maxParts: number) {
     this.#delimiters = new DelimiterCount(boundaryOf(contentType))
-    this.#busboy = openBusboy(contentType)
+    this.#busboy = openBusboy(contentType, maxParts)
     this.#busboy.on('file', (field: string | undefined, content, filename: string | undefined, _, type) => {
       this.#onFile(field, { filename: filename ?? '', type, content })
     })
     this.#busboy.on('field', (field) => this.#fail(bad(`the field ${JSON.stringify(field)} is no file`)))
-    this.#busboy.on('partsLimit', () => this.#fail(bad(`it has more than ${MAX_PARTS} parts`)))
+    this.#busboy.on('partsLimit', () => this.#fail(bad(`it has more than ${maxParts} parts`)))
     this.#busboy.on('error', (cause) => this.#fail(bad('it ends early or is malformed', cause)))
     void this.#pump(body).catch((error: unknown) => this.#fail(error))
   }
@@ -151,12 +154,12 @@ function isTakenType(type: string): boolean {
   return type !== 'application/symlink' && !type.startsWith('multipart/')
 }
 
-function openBusboy(contentType: string): BusboyInstance {
+function openBusboy(contentType: string, maxParts: number): BusboyInstance {
   try {
     return new Busboy({
       headers: { 'content-type': contentType },
       preservePath: true,
-      limits: { parts: MAX_PARTS, headerSize: MAX_PART_HEADER_BYTES, headerPairs: 32, fieldSize: KIB, fields: 1 },
+      limits: { parts: maxParts, headerSize: MAX_PART_HEADER_BYTES, headerPairs: 32, fieldSize: KIB, fields: 1 },
     })
   } catch (cause) {
     throw bad('its content type is malformed', cause)

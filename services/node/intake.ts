@@ -16,6 +16,8 @@ export interface IntakeOptions {
   store: BlockStore
   /** Epoch of the node's registration. */
   epoch: () => number
+  /** Files and folders of one form. @default 65,536 */
+  maxParts?: number
   log: Log
 }
 
@@ -75,7 +77,7 @@ async function take(
   await using batch = options.store.openBatch()
   // From here on the body is wanted; until here another node can be asked without loss.
   if (request.headers.expect !== undefined) response.writeContinue()
-  const taken = await add(upload, { request, body, batch, signal, store: options.store })
+  const taken = await add(upload, { request, body, batch, signal, options })
   return { ...taken, epoch: options.epoch() }
 }
 
@@ -83,18 +85,20 @@ interface Adding {
   request: IncomingMessage
   body: AsyncIterable<Uint8Array>
   batch: BlockBatch
-  store: BlockStore
   signal: AbortSignal
+  options: IntakeOptions
 }
 
 async function add(upload: Upload, adding: Adding): Promise<Omit<Intaken, 'epoch'>> {
-  const { request, body, batch, store, signal } = adding
-  if (upload.kind === 'car') return await addCar(body, { batch, store, signal, maxBytes: upload.maxBytes })
+  const { request, body, batch, signal, options } = adding
+  if (upload.kind === 'car')
+    return await addCar(body, { batch, store: options.store, signal, maxBytes: upload.maxBytes })
   const { profile } = upload
+  const form = { contentType: request.headers['content-type'] ?? '', maxParts: options.maxParts }
   const { root, size, manifest } =
     upload.kind === 'file'
       ? await addFile(body, batch, { profile, signal })
-      : await addDirectory(readForm(body, request.headers['content-type'] ?? ''), batch, { profile, signal })
+      : await addDirectory(readForm(body, form), batch, { profile, signal })
   const stored = await batch.commitRoot(root, manifest)
   return { cid: root.toString(), profile, size, ...figures(stored), complete: true }
 }

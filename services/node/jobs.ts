@@ -59,11 +59,15 @@ export class Jobs implements AsyncDisposable {
   readonly #fetches = new Slots(FETCHES, MAX_JOBS)
   readonly #batches = new Slots(BATCHES, MAX_JOBS)
   readonly #timer: NodeJS.Timeout
+  readonly #unprovided: CID[] = []
   #closed = false
 
   constructor(options: JobsOptions) {
     this.#options = options
-    this.#timer = setInterval(() => this.#tell(), TELL_EVERY_MS)
+    this.#timer = setInterval(() => {
+      this.#tell()
+      this.#provide()
+    }, TELL_EVERY_MS)
   }
 
   /** How much more work is welcome. */
@@ -183,15 +187,15 @@ export class Jobs implements AsyncDisposable {
     })
     signal.throwIfAborted()
     outbox.add({ outcome: 'verified', contentId, lease, bytes: check.bytes, blocks: check.blocks })
-    this.#provide(job.root)
+    this.#unprovided.push(job.root)
   }
 
-  /** That the network does not hear of the root now is made good by the peer's next round. */
-  #provide(root: CID): void {
+  /** Announces what was verified since the last time; what the peer does not take now is announced by its next round. */
+  #provide(): void {
     const { peer, log } = this.#options
-    const provided = peer
-      .provide([root])
-      .catch((error: unknown) => log.debug({ err: error }, 'a root was not provided'))
+    const roots = this.#unprovided.splice(0)
+    if (roots.length === 0) return
+    const provided = peer.provide(roots).catch((error: unknown) => log.debug({ err: error }, 'roots were not provided'))
     this.#running.add(provided)
     void provided.finally(() => this.#running.delete(provided))
   }

@@ -33,12 +33,12 @@ export class Intake implements AsyncDisposable {
     this.#controller = controller
   }
 
-  static async open(): Promise<Intake> {
+  static async open(options: { maxParts?: number } = {}): Promise<Intake> {
     const nodes = await Nodes.open()
     const store = nodes.use(await openBlockStore(join(nodes.folder, 'intake')))
     const [identity, controller] = await Promise.all([nodes.identity('intake'), nodes.identity('controller')])
     nodes.directory.roles.set(controller.publicKey, 'controller')
-    const routes = [intake({ store, log: openLog('silent', {}), epoch: () => 7 })]
+    const routes = [intake({ store, log: openLog('silent', {}), epoch: () => 7, ...options })]
     const listen = { store, identity, directory: nodes.directory, host: '127.0.0.1', port: 0, routes }
     const server = nodes.use(await openTransferServer(listen))
     return new Intake(nodes, store, server.port, controller)
