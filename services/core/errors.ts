@@ -6,6 +6,9 @@ export type ErrorCode =
   // what the caller sent
   | 'BAD_REQUEST'
   | 'INVALID_CID'
+  | 'INVALID_NAME'
+  | 'INVALID_RECORD'
+  | 'NAME_LOOP'
   | 'HASH_NOT_ALLOWED'
   | 'INVALID_CAR'
   | 'MALFORMED_BLOCK'
@@ -34,6 +37,7 @@ export type ErrorCode =
   | 'STALE_SESSION'
   | 'RANGE_NOT_SATISFIABLE'
   | 'NOT_CACHED'
+  | 'NAME_NOT_RESOLVED'
   // what the cluster can do just now
   | 'NO_NODE_AVAILABLE'
   | 'STORAGE_FULL'
