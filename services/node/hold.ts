@@ -22,7 +22,7 @@ export interface HoldOptions {
   onStored: (stored: StoredRoot) => void
 }
 
-export type HoldPhase = 'copying' | 'fetching' | 'verifying'
+type HoldPhase = 'copying' | 'fetching' | 'verifying'
 
 /** Bad blocks are quarantined when they are found, and fetched anew; a disk that spoils them again is given up. */
 const MAX_ROUNDS = 3

@@ -16,7 +16,7 @@ import { provenKey, tlsOptions } from './tls.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 /** Answers one request. What it throws is told to the caller as `{ error: { reason, details } }`. */
-export type TransferHandler = (request: IncomingMessage, response: ServerResponse, context: Serving) => Promise<void>
+type TransferHandler = (request: IncomingMessage, response: ServerResponse, context: Serving) => Promise<void>
 
 export interface TransferRoute {
   method: 'GET' | 'POST'
