@@ -32,6 +32,8 @@ export class GatewaySource implements BlockSource, AsyncDisposable {
   /** The CAR; undefined once it failed. */
   #blocks: AsyncIterator<Block> | undefined
   #isOpened = false
+  /** What was answered last: a reader opens a block to see what it is, and again to read it. */
+  #last: Block | undefined
   readonly #held = new Map<string, Uint8Array>()
   #heldBytes = 0
 
@@ -44,6 +46,7 @@ export class GatewaySource implements BlockSource, AsyncDisposable {
 
   /** @throws the failure that says most when every gateway failed, such as NOT_FOUND, HASH_MISMATCH, UPSTREAM_FAILED */
   async get(cid: CID, options: Abortable = {}): Promise<Uint8Array> {
+    if (this.#last?.cid.equals(cid) === true) return this.#last.bytes
     return this.#held.get(cid.toString()) ?? (await this.#searchCar(cid, options)) ?? (await this.#fetch(cid))
   }
 
@@ -116,6 +119,7 @@ export class GatewaySource implements BlockSource, AsyncDisposable {
 
   /** Inner nodes are asked for again by whoever opens what a path led to; leaves are not. */
   #keepNode(block: Block): Uint8Array {
+    this.#last = block
     if (block.cid.code !== RAW) this.#hold(block)
     return block.bytes
   }

@@ -19,7 +19,7 @@ export interface NodeView {
   refusal: string | null
 }
 
-const HEADINGS = ['NODE', 'REGION', 'STATE', 'LIVENESS', 'STORED', 'FREE', 'ROOTS', 'QUEUED', 'GATEWAY', 'REFUSES']
+const HEADINGS = ['NODE', 'REGION', 'STATE', 'LIVENESS', 'STORED', 'FREE', 'ROOTS', 'QUEUED', 'GATEWAY', '']
 
 const ls: Command = {
   name: 'node ls',

@@ -46,6 +46,6 @@ function progressOf(done: number, total: number | undefined): string {
   if (total === undefined) return formatSize(done)
   const share = total === 0 ? 1 : Math.min(1, done / total)
   const filled = Math.floor(share * BAR_COLUMNS)
-  const percent = `${Math.floor(share * 100)}%`.padStart(4)
+  const percent = `${Math.floor(share * 100)}%`.padStart(5)
   return `[${'#'.repeat(filled)}${'.'.repeat(BAR_COLUMNS - filled)}]${percent}  ${formatSize(done)} of ${formatSize(total)}`
 }

@@ -6,7 +6,7 @@ import { toSecond } from './pin-view.ts'
 interface TokenView {
   id: string
   name: string
-  /** Its last characters. */
+  /** What it looks like: its prefix and last characters. */
   hint: string
   scopes: string[]
   expiresAt: string | null
@@ -47,7 +47,7 @@ const ls: Command = {
 
 function tokenRow({ id, name, hint, scopes, expiresAt, lastUsedAt }: TokenView): string[] {
   const [expires, used] = [expiresAt, lastUsedAt].map((time) => (time === null ? 'never' : toSecond(time)))
-  return [id, name, `…${hint}`, expires ?? '', used ?? '', scopes.join(' ')]
+  return [id, name, hint, expires ?? '', used ?? '', scopes.join(' ')]
 }
 
 const revoke: Command = {
