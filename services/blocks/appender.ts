@@ -7,7 +7,9 @@ import { headBytesOf, writeHead } from './section.ts'
 
 /** Bytes that are gathered to one write. */
 const GROUP_BYTES = 4 * MIB
-const GROUP_RECORDS = 8_192
+const GROUP_RECORDS = 4_096
+/** Blocks after which `add` lets the event loop turn: a caller that only awaits puts would else stall it. */
+const TURN_RECORDS = 256
 /** Groups that exist at once: one is filled, others are written, synced and indexed. Bounds the memory of all writers. */
 const MAX_GROUPS = 6
 
@@ -66,6 +68,7 @@ export class Appender {
   readonly #options: AppenderOptions
   readonly #buffers: Buffer[] = []
   #buffersMade = 0
+  #added = 0
   #filling: Group | undefined
   #full: Group[] = []
   /** Blocks that the index does not know yet, by key. */
@@ -101,6 +104,8 @@ export class Appender {
     bytes: Uint8Array,
     movedFrom?: Entering['movedFrom'],
   ): Promise<Group> {
+    this.#added += 1
+    if (this.#added % TURN_RECORDS === 0) await turn()
     const headBytes = headBytesOf(cidBytes, bytes.length)
     // Between finding room and filling it nothing may wait, or two writers would fill the same room.
     let group = this.#groupFor(headBytes + bytes.length)
@@ -166,7 +171,7 @@ export class Appender {
 
   async #writeAll(): Promise<void> {
     // Puts of the same turn of the event loop join before the first write.
-    await new Promise((resolve) => setImmediate(resolve))
+    await turn()
     for (;;) {
       if (this.#filling?.wanted) {
         this.#full.push(this.#filling)
@@ -223,6 +228,8 @@ export class Appender {
     this.#bufferFreed = Promise.withResolvers<void>()
   }
 }
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function recordsOf(group: Group, segment: number, start: number): Entering[] {
   return group.waiting.map(({ key, headBytes, length, at, movedFrom }) => ({

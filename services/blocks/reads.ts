@@ -14,7 +14,7 @@ import { headBytesOf, writeHead } from './section.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
 /** Blocks that are looked up ahead of one chunk of sections. */
-const MAX_CHUNK_BLOCKS = 1_024
+const MAX_CHUNK_BLOCKS = 512
 /** A block that is moved again whenever it is read stands for a bug, not for bad luck. */
 const MAX_TRIES = 5
 

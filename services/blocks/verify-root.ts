@@ -11,7 +11,7 @@ import type { BlockReads } from './reads.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
 /** Blocks and bytes that are read at once. */
-const STEP_BLOCKS = 1_024
+const STEP_BLOCKS = 512
 const STEP_BYTES = MIB
 
 interface Parts {

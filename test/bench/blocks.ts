@@ -178,36 +178,41 @@ async function putEach(store: BlockStore, parts: readonly Uint8Array[], blocks: 
 }
 
 async function roots(): Promise<Row[]> {
-  await using folder = await temporaryFolder()
-  const path = join(folder.path, 'store')
   const blocks = Array.from({ length: ROOT_BLOCKS }, (_, seed) => testBlock(seed, 64))
-  const root = blocks[0] as TestBlock
-  const best = ROOT_BLOCKS / (await indexLimit(join(folder.path, 'limit'), blocks))
-  const rates = { commit: 0, release: 0, collect: 0 }
-  const delay = monitorEventLoopDelay({ resolution: 1 })
-  {
+  const times = { limit: [] as number[], commit: [] as number[], open: [] as number[] }
+  const more = { release: [] as number[], collect: [] as number[], stallMs: [] as number[] }
+  for (let round = 0; round < 3; round += 1) {
+    await using folder = await temporaryFolder()
+    times.limit.push(await indexLimit(join(folder.path, 'limit'), blocks))
+    const path = join(folder.path, 'store')
+    const root = blocks[0] as TestBlock
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    {
+      await using store = await openBlockStore(path)
+      await using batch = store.openBatch()
+      await putAll(batch, blocks)
+      await batch.flush()
+      delay.enable()
+      times.commit.push(await seconds(() => batch.commitRoot(root.cid, entriesOf(blocks))))
+      delay.disable()
+    }
+    const reopen = async (): Promise<void> => {
+      await using store = await openBlockStore(path)
+      if (store.root(root.cid)?.blocks !== ROOT_BLOCKS) throw new Error('the root is not whole')
+    }
+    times.open.push(await seconds(reopen))
     await using store = await openBlockStore(path)
-    await using batch = store.openBatch()
-    await putAll(batch, blocks)
-    await batch.flush()
     delay.enable()
-    rates.commit = ROOT_BLOCKS / (await seconds(() => batch.commitRoot(root.cid, entriesOf(blocks))))
+    more.release.push(await seconds(() => store.releaseRoot(root.cid)))
+    more.collect.push(await seconds(() => store.collect({ graceMs: 0 })))
     delay.disable()
+    more.stallMs.push(delay.percentile(99.9) / 1e6)
   }
-  const openSeconds = await seconds(async () => {
-    await using store = await openBlockStore(path)
-    if (store.root(root.cid)?.blocks !== ROOT_BLOCKS) throw new Error('the root is not whole')
-  })
-  {
-    await using store = await openBlockStore(path)
-    delay.enable()
-    rates.release = ROOT_BLOCKS / (await seconds(() => store.releaseRoot(root.cid)))
-    rates.collect = ROOT_BLOCKS / (await seconds(() => store.collect({ graceMs: 0 })))
-    delay.disable()
-  }
-  const row = (what: string, rate: number, target: number): Row => {
-    const ratio = rate / best
+  const best = ROOT_BLOCKS / median(times.limit)
+  const row = (what: string, values: number[], target: number): Row => {
+    const rate = ROOT_BLOCKS / median(values)
     const against = `${perSecond(best)} rows of LMDB read and rewritten`
+    const ratio = rate / best
     return { what, measured: perSecond(rate), against, ratio, target: `>= ${target}`, isMet: ratio >= target }
   }
   const below = (what: string, ms: number, target: number): Row => {
@@ -215,11 +220,11 @@ async function roots(): Promise<Row[]> {
     return { what, measured, against: '', ratio: undefined, target: `< ${target} ms`, isMet: ms < target }
   }
   return [
-    row('commit of a root of 100,000 blocks', rates.commit, 0.5),
-    row('release of it', rates.release, 0.5),
-    row('collection of it', rates.collect, 0.5),
-    below('stall of the event loop meanwhile, 99.9 %', delay.percentile(99.9) / 1e6, 50),
-    below('open and close a store of 100,000 blocks', openSeconds * 1_000, 5_000),
+    row('commit of a root of 100,000 blocks', times.commit, 0.5),
+    row('release of it', more.release, 0.5),
+    row('collection of it', more.collect, 0.5),
+    below('stall of the event loop meanwhile, 99.9 %', median(more.stallMs), 50),
+    below('open and close a store of 100,000 blocks', median(times.open) * 1_000, 5_000),
   ]
 }
 

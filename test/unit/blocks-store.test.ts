@@ -310,3 +310,12 @@ test('many blocks at once wait for the disk instead of filling the memory', asyn
   assert.equal(opened.store.space().blocks, 150)
   assert.ok(highest < 40 * 1_048_576, `${highest} bytes`)
 })
+
+test('many writers that wait for room at once all get room of their own', async () => {
+  await using opened = await temporaryStore()
+  const blocks = testBlocks(120, { length: 700_000 })
+  await using batch = opened.store.openBatch()
+  await Promise.all(blocks.map(({ cid, bytes }) => batch.put(cid, bytes)))
+  await batch.flush()
+  for (const { cid, bytes } of blocks) assertSame(await opened.store.get(cid), bytes)
+})
