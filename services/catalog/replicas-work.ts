@@ -1,5 +1,4 @@
 import type { Sql } from './database.ts'
-import { enqueue } from './reconcile-queue.ts'
 import type { NodeSession } from './nodes-beat.ts'
 
 /** A replica that was given to its node to work on. */
@@ -56,11 +55,7 @@ export async function claimWork(
   )
   const held = claimed.filter(({ state }) => state !== 'releasing').map(({ contentId }) => contentId)
   const [sources, limits] = [await readSources(sql, held, session), await readLimits(sql, held, defaultMaxBytes)]
-  // A pin whose content somebody begins to work on is not `queued` any more.
-  await enqueue(
-    sql,
-    claimed.filter(({ state }) => state === 'allocated').map(({ contentId }) => contentId),
-  )
+  await enqueueQueued(sql, held)
   return claimed.map(({ contentId, lease, state, cid, origins }) => ({
     contentId,
     lease,
@@ -92,6 +87,17 @@ interface Claim {
   state: string
   cid: Uint8Array
   origins: string[]
+}
+
+/** A pin whose content somebody begins to work on is not `queued` any more. */
+async function enqueueQueued(sql: Sql, contentIds: readonly string[]): Promise<void> {
+  if (contentIds.length === 0) return
+  await sql.prepared(
+    'enqueue-queued',
+    `insert into reconcile_queue (content_id)
+     select distinct p.content_id from pin p where p.content_id = any ($1) and p.status = 'queued'`,
+    [contentIds],
+  )
 }
 
 /** Verified copies before stored ones, nodes that are up before suspect ones, the same region before others. */

@@ -34,7 +34,7 @@ export async function reconcile(db: Database, settings: DecideSettings): Promise
   if (entries.length === 0) return { taken: 0, isFull: false, againMs: undefined, wake: new Set(), settled: [] }
   const nodes = await readNodes(db)
   const done = await db.transaction(async (sql) => await reconcileSlice(sql, entries, nodes, settings))
-  return { taken: entries.length, isFull: entries.length === SLICE, ...done }
+  return { taken: entries.length, isFull: entries.reduce((rows, { ids }) => rows + ids.length, 0) >= SLICE, ...done }
 }
 
 async function reconcileSlice(
