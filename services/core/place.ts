@@ -6,7 +6,7 @@ import type { PlacedReplica } from './replica.ts'
 /** No new copy goes to a node with less than this share of its capacity free, or that would be left with less than half of it. */
 export const MIN_FREE_SHARE = 0.15
 /** An allocation that failed this often gives way to another node. */
-export const PATIENCE = 4
+const PATIENCE = 4
 
 /** A node with its replica of the root, if any, and the root's opinion of it. */
 export interface Place {
