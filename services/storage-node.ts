@@ -4,9 +4,16 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { openBlockStore } from './blocks/store.ts'
 import { MINUTE_MS } from './core/units.ts'
-import type { Registered } from './core/sync.ts'
+import type { DirectoryNode, Registered } from './core/sync.ts'
+import { routeToCluster } from './gateway/cluster-routing.ts'
 import { findHolders } from './gateway/holders.ts'
+import { namesOf } from './gateway/names.ts'
 import { startGateway } from './gateway/server.ts'
+import { dnsLookup } from './naming/dns-lookup.ts'
+import { parseDnsLinks, type TxtLookup } from './naming/dnslink.ts'
+import { NameResolver } from './naming/name-resolver.ts'
+import { askInOrder } from './naming/record-source.ts'
+import { openRecordStore } from './naming/record-store.ts'
 import { runNode, type NodeParts } from './node/run-node.ts'
 import { runPeer } from './peer/main.ts'
 import { childEnvironment, type Config } from './runtime/config.ts'
@@ -52,7 +59,7 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
       openStore: (blocks) => openBlockStore(blocks),
       startGateway: async (opened) => {
         parts = opened
-        const gateway = await openGateway(config, opened, { log, ownName: () => name })
+        const gateway = await openGateway(config, opened, { folder, log, ownName: () => name })
         gatewayUrl = config.HOLDFAST_GATEWAY_URL ?? gateway.url
         return { url: gatewayUrl, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
       },
@@ -67,20 +74,42 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
 
 async function openGateway(
   config: Config,
-  { store, transferClient, directory }: NodeParts,
-  { log, ownName }: { log: Log; ownName: () => string },
-): ReturnType<typeof startGateway> {
-  const nodes = (): string[] =>
-    directory.current.nodes
-      .filter(({ name, liveness }) => name !== ownName() && liveness === 'up')
-      .map(({ name }) => name)
-  return await startGateway({
-    store,
-    holders: findHolders({ client: transferClient, nodes, log }),
-    log,
-    host: config.HOLDFAST_HOST,
-    port: config.HOLDFAST_GATEWAY_PORT,
-  })
+  { store, transferClient, directory, peer }: NodeParts,
+  { folder, log, ownName }: { folder: string; log: Log; ownName: () => string },
+): Promise<AsyncDisposable & { url: string }> {
+  await using opened = new AsyncDisposableStack()
+  const upNodes = (): DirectoryNode[] => directory.current.nodes.filter(({ liveness }) => liveness === 'up')
+  const otherNodes = (): string[] => upNodes().flatMap(({ name }) => (name === ownName() ? [] : [name]))
+  const records = await openRecordStore(join(folder, 'names'))
+  const resolver = opened.use(
+    new NameResolver({
+      records: askInOrder([records]),
+      staticLinks: parseDnsLinks(config.HOLDFAST_DNSLINKS),
+      ...lookUpOf(config.HOLDFAST_DNS),
+    }),
+  )
+  const gateway = opened.use(
+    await startGateway({
+      store,
+      holders: findHolders({ client: transferClient, nodes: otherNodes, log }),
+      ...(config.HOLDFAST_NOFETCH ? {} : { network: peer.client }),
+      names: namesOf({ resolver, store: records }),
+      routing: routeToCluster({ store, client: transferClient, nodes: upNodes, ownName }),
+      hosts: config.HOLDFAST_GATEWAY_HOSTS,
+      trustedProxies: config.HOLDFAST_TRUSTED_PROXIES,
+      isProxy: config.HOLDFAST_GATEWAY_PROXY,
+      log,
+      host: config.HOLDFAST_HOST,
+      port: config.HOLDFAST_GATEWAY_PORT,
+    }),
+  )
+  const owned = opened.move()
+  return { url: gateway.url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function lookUpOf(servers: readonly string[]): { lookUpTxt?: TxtLookup } {
+  if (servers.length === 0) return {}
+  return { lookUpTxt: servers.includes('system') ? dnsLookup() : dnsLookup({ servers }) }
 }
 
 interface ReadyDetails {

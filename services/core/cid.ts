@@ -35,7 +35,8 @@ export function parseCid(text: string): CID {
   return checkCid(decodeCid(text))
 }
 
-function decodeCid(text: string): CID {
+/** The CID that a text says, whatever its hash and codec. @throws INVALID_CID */
+export function decodeCid(text: string): CID {
   try {
     const prefix = text[0]
     if (prefix === 'k') return CID.parse(text, base36)

@@ -17,21 +17,26 @@ export interface DirectoryEntry {
   type: 'file' | undefined
 }
 
+export interface ListOptions extends Abortable {
+  /** Also entries whose names no path can mean; the caller then keeps them in their place. @default false */
+  everyName?: boolean
+}
+
 /**
  * The entries of a plain or HAMT directory, in the order of its links. Holds one shard for each level and the hashes of
  * shards; reads no entry.
  * Left out are names that no path can mean (empty, `.`, `..`, with `/` or NUL), so that what is made of a listing (links,
- * archives, files on a disk) cannot leave its place. They stay part of the DAG: stored, and exported in a CAR.
+ * files on a disk) cannot leave its place. They stay part of the DAG: stored, and exported in a CAR.
  * @throws NOT_FOUND when `cid` is no directory; BLOCK_MISSING, MALFORMED_BLOCK, BLOCK_TOO_LARGE, HASH_NOT_ALLOWED
  */
 export async function* listDirectory(
   cid: CID,
   source: BlockSource,
-  options: Abortable = {},
+  options: ListOptions = {},
 ): AsyncGenerator<DirectoryEntry> {
   const node = isLinkless(cid.code) ? undefined : unixfsNode(cid, await readBlock(cid, source, options))
   if (node?.type === 'directory') {
-    for (const link of node.links) yield* named(link.Name ?? '', link)
+    for (const link of node.links) yield* named(link.Name ?? '', link, options)
     return
   }
   if (node?.type !== 'hamt') throw new HoldfastError('NOT_FOUND', `${cid.toString()} is not a directory.`)
@@ -48,7 +53,7 @@ async function* listShards(
   root: CID,
   node: HamtNode,
   source: BlockSource,
-  options: Abortable,
+  options: ListOptions,
 ): AsyncGenerator<DirectoryEntry> {
   const shape: HamtShape = hamtShape(node.fanout)
   const seen = new Set([multihashKey(root)])
@@ -63,7 +68,7 @@ async function* listShards(
     const isShard = link.Name?.length === shape.prefixLength
     const name = hamtEntryName(shard.cid, link, shape)
     if (!isShard) {
-      yield* named(name, link)
+      yield* named(name, link, options)
       continue
     }
     // Names in different places hash differently, so equal shards are a trap: 8 levels of them would never end.
@@ -76,7 +81,7 @@ async function* listShards(
   }
 }
 
-function* named(name: string, link: PBLink): Generator<DirectoryEntry> {
-  if (!isPlainName(name)) return
+function* named(name: string, link: PBLink, { everyName = false }: ListOptions): Generator<DirectoryEntry> {
+  if (!everyName && !isPlainName(name)) return
   yield { name, cid: link.Hash, tsize: link.Tsize, type: isLinkless(link.Hash.code) ? 'file' : undefined }
 }

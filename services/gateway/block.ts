@@ -11,10 +11,11 @@ import { answerContent } from './sized-content.ts'
  * A block as it is stored (`application/vnd.ipld.raw`).
  * https://specs.ipfs.tech/http-gateways/trustless-gateway/#block-responses-application-vnd-ipld-raw
  */
-export async function answerBlock(request: GatewayRequest, { cid, path, blocks, signal }: Found): Promise<Answer> {
+export async function answerBlock(request: GatewayRequest, found: Found): Promise<Answer> {
+  const { cid, blocks, signal } = found
   const bytes = await readBlock(cid, blocks, { signal })
   const headers = {
-    ...contentHeaders(request, path, blockTag(cid)),
+    ...contentHeaders(request, found, blockTag(cid)),
     ...presentation(request, MEDIA_TYPE_OF.raw, { kind: 'attachment', name: `${cid.toString()}.bin` }),
   }
   return answerContent(request, headers, {

@@ -10,6 +10,7 @@ import { rangeOf, type CarParameters } from './car-parameters.ts'
 import { fingerprint } from './etag.ts'
 import { MEDIA_TYPE_OF } from './format.ts'
 import { contentHeaders, presentation } from './headers.ts'
+import type { Place } from './place.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Found } from './respond.ts'
 
@@ -19,13 +20,13 @@ import type { Found } from './respond.ts'
  * https://specs.ipfs.tech/http-gateways/trustless-gateway/#car-responses-application-vnd-ipld-car
  */
 export async function answerCar(request: GatewayRequest, found: Found, proof: readonly Block[]): Promise<Answer> {
-  const { cid, path, blocks, signal } = found
+  const { cid, place, blocks, signal } = found
   const bytes = await readBlock(cid, blocks, { signal })
   const selection = select(request.car, cid, bytes)
   return {
     status: 200,
     headers: {
-      ...contentHeaders(request, path, carTag(request, cid)),
+      ...contentHeaders(request, found, carTag(request, place, cid)),
       ...presentation(request, mediaType(request.car), { kind: 'attachment', name: `${cid.toString()}.car` }),
       'accept-ranges': 'none',
     },
@@ -47,6 +48,6 @@ function mediaType({ duplicates }: CarParameters): string {
 }
 
 /** A CAR depends on the path and on every parameter; its bytes are the same each time. */
-function carTag({ path, car }: GatewayRequest, cid: CID): string {
-  return `"${cid.toString()}.car.${fingerprint(path.root.toString(), ...path.segments, JSON.stringify(car))}"`
+function carTag({ car }: GatewayRequest, { root, segments }: Place, cid: CID): string {
+  return `"${cid.toString()}.car.${fingerprint(root.toString(), ...segments, JSON.stringify(car))}"`
 }

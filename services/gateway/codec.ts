@@ -5,7 +5,7 @@ import { readBlock } from '../dag/read-block.ts'
 import type { Answer } from './answer.ts'
 import { dagPage } from './dag-page.ts'
 import { MEDIA_TYPE_OF, type Format } from './format.ts'
-import { contentHeaders, GENERATED, presentation } from './headers.ts'
+import { cacheControl, contentHeaders, presentation } from './headers.ts'
 import { PAGE_POLICY, PAGE_VERSION } from './page.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Found } from './respond.ts'
@@ -26,14 +26,14 @@ const FORMATS_OF: ReadonlyMap<number, readonly CodecFormat[]> = new Map([
  * @throws NOT_ACCEPTABLE when it is stored in another codec; MALFORMED_BLOCK when the bytes are not what the codec says
  */
 export async function answerCodec(request: GatewayRequest, found: Found): Promise<Answer> {
-  const { cid, path, blocks, signal } = found
+  const { cid, blocks, signal } = found
   const format = formatFor(request.format, cid.code)
   const bytes = await readBlock(cid, blocks, { signal })
   const decoded = cid.code === DAG_CBOR || cid.code === DAG_JSON ? { value: decodeValue(cid, bytes) } : undefined
   if (request.format === 'html' && decoded !== undefined) return showDag(request, found, decoded.value)
   const extension = format.replace('dag-', '')
   const headers = {
-    ...contentHeaders(request, path, `"${cid.toString()}.${format}"`),
+    ...contentHeaders(request, found, `"${cid.toString()}.${format}"`),
     ...presentation(request, MEDIA_TYPE_OF[format], {
       kind: extension === 'json' ? 'inline' : 'attachment',
       name: `${cid.toString()}.${extension}`,
@@ -53,13 +53,14 @@ function formatFor(asked: Format, codec: number): CodecFormat {
   throw new HoldfastError('NOT_ACCEPTABLE', `The block is stored as ${native}, and is not converted to ${asked}.`)
 }
 
-function showDag(request: GatewayRequest, { cid, path }: Found, value: unknown): Answer {
+function showDag(request: GatewayRequest, found: Found, value: unknown): Answer {
+  const { cid, place } = found
   const body = Buffer.from(dagPage(cid, value))
   return {
     status: 200,
     headers: {
-      ...contentHeaders(request, path, `"DagIndex-${PAGE_VERSION}_CID-${cid.toString()}"`),
-      'cache-control': GENERATED,
+      ...contentHeaders(request, found, `"DagIndex-${PAGE_VERSION}_CID-${cid.toString()}"`),
+      'cache-control': cacheControl(place.maxAgeMs, true),
       'content-type': 'text/html',
       'content-length': String(body.length),
       'content-security-policy': PAGE_POLICY,

@@ -2,46 +2,50 @@ import type { CID } from 'multiformats/cid'
 import { parseCid } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MAX_PATH_SEGMENTS } from '../core/limits.ts'
+import { parseDomain, parseKey } from './name-text.ts'
 
-/** What a URL path names: a root and the way down from it. */
-export interface ContentPath {
-  namespace: 'ipfs'
-  root: CID
+/** What a content path names: a root, by CID or by name, and the way down from it. */
+export type ContentPath = {
   /** Decoded, none of them empty, `.` or `..`. */
   segments: string[]
   trailingSlash: boolean
-}
+} & ({ namespace: 'ipfs'; root: CID } | { namespace: 'ipns'; root: string })
 
 /**
- * Reads `/ipfs/{cid}[/segment…][/]`, as it stands in the request line without the query.
+ * Reads `/ipfs/{cid}[/segment…][/]` or `/ipns/{name}…`, as it stands in the request line without the query.
  * Percent encoding is undone exactly once; an encoded slash separates as a plain one does, as in the gateways of
  * boxo. Dot segments are resolved by the text alone and cannot leave the root.
  * @throws NOT_FOUND when the path is of no known namespace; BAD_REQUEST for an encoding that is none, a NUL, too many
  *   segments or `..` above the root; INVALID_CID, HASH_NOT_ALLOWED, UNSUPPORTED_CODEC for the root
  */
 export function parseContentPath(rawPath: string): ContentPath {
-  const path = decodeOnce(rawPath)
-  const [empty, namespace, root, ...rest] = path.split('/')
-  if (empty !== '' || namespace !== 'ipfs') {
-    throw new HoldfastError('NOT_FOUND', 'Content is at /ipfs/ followed by its CID.')
+  const path = decodePath(rawPath)
+  const [empty, namespace, root = '', ...rest] = path.split('/')
+  if (empty !== '' || (namespace !== 'ipfs' && namespace !== 'ipns')) {
+    throw new HoldfastError('NOT_FOUND', 'Content is at /ipfs/ followed by its CID, or at /ipns/ followed by its name.')
   }
   if (rest.length > MAX_PATH_SEGMENTS) {
     throw new HoldfastError('BAD_REQUEST', `A path may have at most ${MAX_PATH_SEGMENTS} segments.`)
   }
-  return {
-    namespace,
-    root: parseRoot(root ?? '', path),
-    segments: withoutDots(rest),
-    trailingSlash: path.endsWith('/') || /\/\.\.?$/.test(path),
-  }
+  const below = { segments: withoutDots(rest), trailingSlash: path.endsWith('/') || /\/\.\.?$/.test(path) }
+  if (namespace === 'ipfs') return { namespace, root: parseRoot(root, path), ...below }
+  return { namespace, root: parseName(root, path), ...below }
 }
 
-/** The URL path that leads to the segments below a root, percent-encoded, without a slash at the end. */
-export function encodeContentPath(root: string, segments: readonly string[]): string {
-  return ['/ipfs', root, ...segments.map(encodeURIComponent)].join('/')
+/** The failure of a path whose root cannot be read; it shows the path as it was asked for. */
+export function invalidPath(path: string, cause: unknown): HoldfastError {
+  const shown = path.length > 256 ? `${path.slice(0, 256)}…` : path
+  const code = cause instanceof HoldfastError ? cause.code : 'BAD_REQUEST'
+  return new HoldfastError(code, `invalid path ${JSON.stringify(shown)}: ${(cause as Error).message}`, { cause })
 }
 
-function decodeOnce(rawPath: string): string {
+/** Segments as they stand in a URL's path, each after its slash. */
+export function encodeSegments(segments: readonly string[]): string {
+  return segments.map((segment) => `/${encodeURIComponent(segment.toWellFormed())}`).join('')
+}
+
+/** @throws BAD_REQUEST for an encoding that is none, and for a NUL */
+export function decodePath(rawPath: string): string {
   let path: string
   try {
     path = decodeURIComponent(asUnicode(rawPath))
@@ -62,10 +66,13 @@ function parseRoot(text: string, path: string): CID {
   try {
     return parseCid(text)
   } catch (cause) {
-    if (!(cause instanceof HoldfastError)) throw cause
-    const shown = path.length > 256 ? `${path.slice(0, 256)}…` : path
-    throw new HoldfastError(cause.code, `invalid path ${JSON.stringify(shown)}: ${cause.message}`, { cause })
+    throw invalidPath(path, cause)
   }
+}
+
+function parseName(text: string, path: string): string {
+  if (parseKey(text) !== undefined || parseDomain(text) !== undefined) return text
+  throw invalidPath(path, new HoldfastError('BAD_REQUEST', 'it names neither a key nor a domain.'))
 }
 
 function withoutDots(segments: readonly string[]): string[] {

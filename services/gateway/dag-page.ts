@@ -13,7 +13,7 @@ export function dagPage(cid: CID, value: unknown): string {
   const here = `/ipfs/${cid.toString()}`
   return `${pageStart(here)}<main>
 <h1>${here}</h1>
-<p>A ${native} block. <a href="${here}?format=${native}" download>Download it</a>, or <a href="${here}?format=car" download>all it links to</a>.</p>
+<p>A ${native} block. <a href="?format=${native}" download>Download it</a>, or <a href="?format=car" download>all it links to</a>.</p>
 <pre>${escapeHtml(shown)}</pre>
 </main>
 ${PAGE_END}`

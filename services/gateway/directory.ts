@@ -5,7 +5,8 @@ import { readBlock } from '../dag/read-block.ts'
 import { DAG_PB, RAW } from '../core/cid.ts'
 import type { Answer } from './answer.ts'
 import { answerFile } from './file.ts'
-import { contentHeaders, GENERATED, redirectTo } from './headers.ts'
+import { cacheControl, contentHeaders, redirectTo } from './headers.ts'
+import { linksAt } from './listing-links.ts'
 import { listing } from './listing.ts'
 import { PAGE_POLICY, PAGE_VERSION } from './page.ts'
 import type { GatewayRequest } from './request.ts'
@@ -18,8 +19,8 @@ const INDEX = 'index.html'
  * that lists it, sent as its shards are read.
  */
 export async function answerDirectory(request: GatewayRequest, found: Found): Promise<Answer> {
-  const { cid, path, blocks, signal } = found
-  if (!request.path.trailingSlash) return redirectTo(`${request.rawPath}/`, request.rawQuery)
+  const { cid, place, blocks, signal } = found
+  if (!request.path.trailingSlash) return redirectTo(301, `${request.urlPath}/${request.rawQuery}`)
   const index = await indexOf(found)
   if (index !== undefined) {
     return answerFile(request, { ...found, cid: index.cid }, index.node, { name: INDEX, tag: cid })
@@ -27,12 +28,12 @@ export async function answerDirectory(request: GatewayRequest, found: Found): Pr
   return {
     status: 200,
     headers: {
-      ...contentHeaders(request, path, `"DirIndex-${PAGE_VERSION}_CID-${cid.toString()}"`),
-      'cache-control': GENERATED,
+      ...contentHeaders(request, found, `"DirIndex-${PAGE_VERSION}_CID-${cid.toString()}"`),
+      'cache-control': cacheControl(place.maxAgeMs, true),
       'content-type': 'text/html',
       'content-security-policy': PAGE_POLICY,
     },
-    body: listing({ root: request.path.root, segments: request.path.segments, cid }, blocks, { signal }),
+    body: listing(cid, linksAt(request), blocks, { signal }),
   }
 }
 

@@ -6,17 +6,18 @@ import type { Answer } from './answer.ts'
 import { clientGone, pumpBody } from './body-pump.ts'
 import { answerFailure } from './failure.ts'
 import { CORS } from './headers.ts'
-import type { KnownPaths } from './known-paths.ts'
+import { locate, type LocateOptions, type Location } from './locate.ts'
 import { parseRequest } from './request.ts'
-import { respond } from './respond.ts'
+import { respond, type ReadingOptions } from './respond.ts'
+import { answerRouting, ROUTING_CORS, ROUTING_PATH, type Routing } from './routing.ts'
 import type { GatewaySettings } from './settings.ts'
 import type { GatewaySource } from './source.ts'
-import { unlessAborted } from './unless-aborted.ts'
+import { unlessAborted } from '../core/unless-aborted.ts'
 
-export interface ExchangeOptions {
+export interface ExchangeOptions extends Omit<LocateOptions, 'signal'>, Omit<ReadingOptions, 'signal'> {
   source: GatewaySource
-  paths: KnownPaths
-  settings: GatewaySettings
+  /** Undefined: this gateway is no delegated router. */
+  routing: Routing | undefined
   log: Log
 }
 
@@ -79,9 +80,25 @@ function refuseTooLong({ headers }: Answer, { maxAnswerBytes }: GatewaySettings)
 
 async function answerFor(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {
   const { method = '', url = '', headers } = request
-  if (url === '/livez') return { status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from('ok\n') }
-  if (method === 'OPTIONS') return { status: 204, headers: {} }
-  return respond(parseRequest(method, url, headers), { ...options, signal })
+  if (method === 'OPTIONS') return { status: 204, headers: url.startsWith(ROUTING_PATH) ? ROUTING_CORS : {} }
+  const head = { url, headers, remoteAddress: request.socket.remoteAddress }
+  const location = await locate(head, { ...options, signal })
+  if ('redirect' in location) return location.redirect
+  const own = location.site.kind === 'path' ? answerOwn(request, location, options, signal) : undefined
+  return await (own ?? respond(parseRequest(method, location, headers), { ...options, signal }))
+}
+
+/** What a gateway answers beside content, on hosts that are not given to a site. */
+function answerOwn(
+  request: IncomingMessage,
+  location: Location,
+  { routing, names }: ExchangeOptions,
+  signal: AbortSignal,
+): Promise<Answer> | Answer | undefined {
+  const { urlPath } = location
+  if (urlPath === '/livez') return { status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from('ok\n') }
+  if (routing === undefined || !urlPath.startsWith(ROUTING_PATH)) return undefined
+  return answerRouting(request, location, { routing, names, signal })
 }
 
 /** The same answer once the first piece of its body has been read; an answer to HEAD has no body to read. */

@@ -1,30 +1,50 @@
 import { hasCode } from '../core/errors.ts'
-import { failureBody, failureOf } from '../runtime/http/errors.ts'
+import { failureBody, failureOf, type HttpFailure } from '../runtime/http/errors.ts'
 import type { Answer } from './answer.ts'
 import { RangeNotSatisfiable } from './byte-ranges.ts'
 import { errorPage, PAGE_POLICY } from './page.ts'
 
 /**
- * The answer for a request that failed: the reason as JSON, or as a page for a browser. Nothing of it is kept by caches,
- * but "not here" for a moment, so that a page with many dead links does not ask again for each.
+ * The answer for a request that failed: a sentence, as a page for a browser or as JSON for who asks for that. Nothing of
+ * it is kept by caches, but "not here" for a moment, so that a page with many dead links does not ask again for each.
  */
 export function answerFailure(error: unknown, requestId: string, accept: string | undefined): Answer {
-  const { status, reason, details, retryAfterSeconds } = failureOf(error, requestId)
-  const forBrowser = accept?.includes('text/html') ?? false
-  const text = forBrowser ? errorPage(status, details) : `${JSON.stringify(failureBody({ reason, details }))}\n`
-  const body = Buffer.from(text)
+  const { status, reason, details, ...failure } = failureOf(error, requestId)
+  const retryAfterSeconds = failure.retryAfterSeconds ?? RETRY_AFTER_SECONDS.get(status)
+  const type = typeFor(accept)
+  const body = Buffer.from(bodyOf(type, { status, reason, details }))
   return {
     status,
     body,
     headers: {
-      'content-type': forBrowser ? 'text/html' : 'application/json',
+      'content-type': type,
       'content-length': String(body.length),
       'cache-control': status === 404 ? 'public, max-age=15' : 'no-store',
       'x-content-type-options': 'nosniff',
-      ...(forBrowser ? { 'content-security-policy': PAGE_POLICY } : {}),
+      ...(type === 'text/html' ? { 'content-security-policy': PAGE_POLICY } : {}),
       ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
       ...(error instanceof RangeNotSatisfiable ? { 'content-range': `bytes */${error.sizeBytes}` } : {}),
       ...(hasCode(error, 'METHOD_NOT_ALLOWED') ? { allow: 'GET, HEAD, OPTIONS' } : {}),
     },
   }
+}
+
+/** Failures of somebody behind us, which pass by themselves. */
+const RETRY_AFTER_SECONDS: ReadonlyMap<number, number> = new Map([
+  [502, 5],
+  [504, 5],
+])
+
+type FailureType = 'text/html' | 'application/json' | 'text/plain; charset=utf-8'
+
+function typeFor(accept = ''): FailureType {
+  if (accept.includes('text/html')) return 'text/html'
+  return accept.includes('application/json') ? 'application/json' : 'text/plain; charset=utf-8'
+}
+
+function bodyOf(type: FailureType, { status, reason, details }: Omit<HttpFailure, 'retryAfterSeconds'>): string {
+  if (type === 'text/html') return errorPage(status, details)
+  return type === 'application/json'
+    ? `${JSON.stringify(failureBody({ reason, details }))}\n`
+    : `${reason}: ${details}\n`
 }

@@ -19,13 +19,13 @@ export async function answerFile(
   request: GatewayRequest,
   found: Found,
   node: FileNode,
-  as: { name: string | undefined; tag: CID } = { name: request.path.segments.at(-1), tag: found.cid },
+  as: { name: string | undefined; tag: CID } = { name: found.place.segments.at(-1), tag: found.cid },
 ): Promise<Answer> {
   const name = request.filename ?? as.name
   const head = namesMediaType(name) ? new Uint8Array() : await headOf(found, node)
   const shownName = request.download ? (name ?? as.tag.toString()) : undefined
   const headers = {
-    ...contentHeaders(request, found.path, fileTag(as.tag)),
+    ...contentHeaders(request, found, fileTag(as.tag)),
     ...presentation(request, mediaTypeOf(name, head, node.size), { kind: 'inline', name: shownName }),
   }
   return answerContent(request, headers, {
@@ -37,7 +37,7 @@ export async function answerFile(
 /** A symlink is answered with where it points, and not followed: the target is text that anybody can have written. */
 export function answerSymlink(request: GatewayRequest, found: Found, { target }: SymlinkNode): Answer {
   const headers = {
-    ...contentHeaders(request, found.path, fileTag(found.cid)),
+    ...contentHeaders(request, found, fileTag(found.cid)),
     ...presentation(request, 'inode/symlink', { kind: 'inline', name: undefined }),
   }
   return answerContent(request, headers, {

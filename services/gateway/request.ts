@@ -3,16 +3,11 @@ import { HoldfastError } from '../core/errors.ts'
 import { parseCarParameters, type CarParameters } from './car-parameters.ts'
 import { parseContentPath, type ContentPath } from './content-path.ts'
 import { negotiate, type Format } from './format.ts'
+import type { Location } from './locate.ts'
 
 /** A read, understood: everything of the HTTP request that an answer depends on. */
-export interface GatewayRequest {
+export interface GatewayRequest extends Location {
   method: 'GET' | 'HEAD'
-  /** As it was sent, lower case, with its port; empty when there was none. */
-  host: string
-  /** As it was sent: what a redirect keeps. */
-  rawPath: string
-  /** As it was sent, with its question mark; empty when there was none. */
-  rawQuery: string
   path: ContentPath
   format: Format
   formatByAccept: boolean
@@ -27,23 +22,20 @@ export interface GatewayRequest {
 }
 
 /**
- * Reads a request line and its headers. Touches no content.
+ * Reads what a request wants of the content at a location. Touches no content.
  * @throws METHOD_NOT_ALLOWED, BAD_REQUEST, NOT_ACCEPTABLE; NOT_FOUND and INVALID_CID as {@link parseContentPath}
  */
-export function parseRequest(method: string, url: string, headers: IncomingHttpHeaders): GatewayRequest {
+export function parseRequest(method: string, location: Location, headers: IncomingHttpHeaders): GatewayRequest {
   if (method !== 'GET' && method !== 'HEAD') {
     throw new HoldfastError('METHOD_NOT_ALLOWED', 'A gateway answers GET, HEAD and OPTIONS.')
   }
-  const [rawPath, rawQuery] = splitQuery(url)
-  const query = new URLSearchParams(rawQuery)
-  const path = parseContentPath(rawPath)
-  refuseServiceWorker(path, headers)
+  const query = new URLSearchParams(location.rawQuery)
+  const path = parseContentPath(location.rawPath)
+  if (location.site.kind === 'path') refuseServiceWorker(path, headers)
   const { format, byAccept, carParameters } = negotiate(query.get('format'), headers.accept)
   return {
+    ...location,
     method,
-    host: headers.host?.toLowerCase() ?? '',
-    rawPath,
-    rawQuery,
     path,
     format,
     formatByAccept: byAccept,
@@ -55,11 +47,6 @@ export function parseRequest(method: string, url: string, headers: IncomingHttpH
     ifNoneMatch: headers['if-none-match'],
     onlyIfCached: headers['cache-control']?.includes('only-if-cached') ?? false,
   }
-}
-
-function splitQuery(url: string): [path: string, query: string] {
-  const mark = url.indexOf('?')
-  return mark === -1 ? [url, ''] : [url.slice(0, mark), url.slice(mark)]
 }
 
 function single(value: string | string[] | undefined): string | undefined {

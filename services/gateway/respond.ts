@@ -9,21 +9,35 @@ import type { Answer } from './answer.ts'
 import { answerBlock, blockTag } from './block.ts'
 import { answerCar } from './car.ts'
 import { answerCodec } from './codec.ts'
+import { encodeSegments } from './content-path.ts'
 import { answerDirectory } from './directory.ts'
 import { noneMatchNames } from './etag.ts'
 import { answerFile, answerSymlink, fileTag } from './file.ts'
-import { IMMUTABLE } from './headers.ts'
+import { cacheControl, redirectTo } from './headers.ts'
 import type { Destination, KnownPaths } from './known-paths.ts'
+import { parseKey } from './name-text.ts'
+import type { Names } from './names.ts'
+import { placeOf, type Place } from './place.ts'
+import { answerRecord } from './record.ts'
+import { answerByRedirects } from './redirects.ts'
 import type { GatewayRequest } from './request.ts'
 import type { GatewaySettings } from './settings.ts'
+import { isIsolated } from './site.ts'
 import type { GatewaySource } from './source.ts'
+import { answerTar } from './tar.ts'
 
-/** What answering one request takes beside the request. */
-export interface Reading {
-  blocks: BlockSource
+/** What answering takes beside the request. */
+export interface ReadingOptions {
   paths: KnownPaths
+  names: Names
   settings: GatewaySettings
   signal: AbortSignal
+}
+
+/** What answering one request takes, once it is known where its content is. */
+export interface Reading extends ReadingOptions {
+  place: Place
+  blocks: BlockSource
 }
 
 /** Content that a request's path led to. */
@@ -34,33 +48,63 @@ export interface Found extends Reading {
 }
 
 /**
- * The answer to a read: conditional headers first, because they can spare all reads; then the path; then the format.
+ * The answer to a read. What the host class and the name allow comes first, then conditional headers, because they can
+ * spare all reads; then the path; then the format.
  * @throws NOT_FOUND, BLOCK_MISSING, NOT_CACHED, NOT_ACCEPTABLE, NOT_IMPLEMENTED, RANGE_NOT_SATISFIABLE, MALFORMED_BLOCK,
- *   DAG_TOO_DEEP, and what the source throws
+ *   DAG_TOO_DEEP, and what names and the source throw
  */
 export async function respond(
   request: GatewayRequest,
-  { source, ...reading }: Omit<Reading, 'blocks'> & { source: GatewaySource },
+  { source, ...options }: ReadingOptions & { source: GatewaySource },
 ): Promise<Answer> {
-  const known = notModifiedUnread(request)
+  if (request.site.class === 'trustless') refuseDeserialized(request)
+  const canonical = canonicalName(request)
+  if (canonical !== undefined) return canonical
+  if (request.format === 'ipns-record') return conditional(request, await answerRecord(request, options))
+  const place = await placeOf(request, options)
+  const known = notModifiedUnread(request, place)
   if (known !== undefined) return known
-  const blocks = request.onlyIfCached ? source.local : source.of(request.path.root)
+  const blocks = request.onlyIfCached ? source.local : source.of(place.root)
   try {
-    const answer = await answerIn(request, { ...reading, blocks })
-    const { etag } = answer.headers
-    return etag !== undefined && noneMatchNames(request.ifNoneMatch, etag) ? notModified(answer) : answer
+    return conditional(request, await answerIn(request, { ...options, place, blocks }))
   } catch (error) {
     if (request.onlyIfCached && hasCode(error, 'BLOCK_MISSING')) throw notCached()
     throw error
   }
 }
 
+/** Content that a browser would run has no place on a host whose sites share one origin, and that proves nothing. */
+function refuseDeserialized({ format, path }: GatewayRequest): void {
+  if (format === 'raw' || format === 'car' || (format === 'ipns-record' && path.namespace === 'ipns')) return
+  const message = 'This gateway is trustless: ask for format=raw, format=car, or format=ipns-record of a name.'
+  throw new HoldfastError(format === 'auto' || format === 'html' ? 'BAD_REQUEST' : 'NOT_ACCEPTABLE', message)
+}
+
+/** A key written in another form is sent on to the one that fits a host name. */
+function canonicalName({ path, site, rawPath, rawQuery }: GatewayRequest): Answer | undefined {
+  if (path.namespace !== 'ipns' || site.kind !== 'path') return undefined
+  const key = parseKey(path.root)
+  if (key === undefined || key.text === path.root) return undefined
+  const below = /^\/ipns\/[^/]*(.*)$/s.exec(rawPath)?.[1] ?? encodeSegments(path.segments)
+  return redirectTo(302, `/ipns/${key.text}${below}${rawQuery}`)
+}
+
+function conditional(request: GatewayRequest, answer: Answer): Answer {
+  const { etag } = answer.headers
+  const isMatch = etag !== undefined && answer.status < 300 && noneMatchNames(request.ifNoneMatch, etag)
+  return isMatch ? notModified(answer) : answer
+}
+
 /** Tags of what lies directly under a CID follow from the CID. */
-function notModifiedUnread({ path, format, ifNoneMatch }: GatewayRequest): Answer | undefined {
-  if (ifNoneMatch === undefined || ifNoneMatch.trim() === '*' || path.segments.length > 0) return undefined
+function notModifiedUnread(
+  { format, ifNoneMatch }: GatewayRequest,
+  { root, segments, maxAgeMs }: Place,
+): Answer | undefined {
+  if (ifNoneMatch === undefined || ifNoneMatch.trim() === '*' || segments.length > 0) return undefined
   if (format !== 'auto' && format !== 'raw') return undefined
-  const etag = format === 'raw' ? blockTag(path.root) : fileTag(path.root)
-  return noneMatchNames(ifNoneMatch, etag) ? notModified({ headers: { etag, 'cache-control': IMMUTABLE } }) : undefined
+  const etag = format === 'raw' ? blockTag(root) : fileTag(root)
+  if (!noneMatchNames(ifNoneMatch, etag)) return undefined
+  return notModified({ headers: { etag, 'cache-control': cacheControl(maxAgeMs) } })
 }
 
 function notModified({ headers }: Pick<Answer, 'headers'>): Answer {
@@ -69,21 +113,33 @@ function notModified({ headers }: Pick<Answer, 'headers'>): Answer {
 }
 
 async function answerIn(request: GatewayRequest, reading: Reading): Promise<Answer> {
-  const { root, segments } = request.path
-  const { blocks, paths, signal } = reading
   const { format } = request
   if (format === 'car') {
-    const { proof, ...destination } = await resolve(root, segments, blocks, { signal })
+    const { root, segments } = reading.place
+    const { proof, ...destination } = await resolve(root, segments, reading.blocks, { signal: reading.signal })
     return answerCar(request, { ...reading, ...wholeBlock(destination) }, proof)
   }
-  const found = { ...reading, ...wholeBlock(await paths.follow(root, segments, blocks, { signal })) }
-  if (format === 'raw') return answerBlock(request, found)
-  if (format === 'ipns-record') {
-    throw new HoldfastError('BAD_REQUEST', 'Only names have records; ask for one at /ipns/.')
+  if (!isIsolated(request.site) || (format !== 'auto' && format !== 'html')) {
+    return answerFound(request, await find(reading))
   }
-  if (format === 'tar') {
-    throw new HoldfastError('NOT_IMPLEMENTED', 'This gateway does not make TAR archives; take format=car.')
+  try {
+    return await answerFound(request, await find(reading))
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+    const answer = await answerByRedirects(request, reading, (found) => answerFound(request, found))
+    if (answer === undefined) throw error
+    return answer
   }
+}
+
+async function find(reading: Reading): Promise<Found> {
+  const { place, blocks, paths, signal } = reading
+  return { ...reading, ...wholeBlock(await paths.follow(place.root, place.segments, blocks, { signal })) }
+}
+
+function answerFound(request: GatewayRequest, found: Found): Promise<Answer> {
+  if (request.format === 'raw') return answerBlock(request, found)
+  if (request.format === 'tar') return answerTar(request, found)
   return CODEC_BLOCKS.has(found.cid.code) ? answerCodec(request, found) : answerUnixfs(request, found)
 }
 

@@ -2,21 +2,39 @@ import type { BlockReader } from '../blocks/contract.ts'
 import type { Log } from '../runtime/log.ts'
 import { listen } from '../runtime/http/server.ts'
 import { SECOND_MS } from '../core/units.ts'
-import { answerRequest } from './exchange.ts'
+import type { PeerClient } from '../swarm/client.ts'
+import { answerRequest, type ExchangeOptions } from './exchange.ts'
 import type { Holders } from './holders.ts'
+import { HostTable, type GatewayHost } from './hosts.ts'
 import { KnownPaths } from './known-paths.ts'
+import { NO_NAMES, type Names } from './names.ts'
+import type { Routing } from './routing.ts'
 import { DEFAULT_SETTINGS, type GatewaySettings } from './settings.ts'
 import { chainSources } from './source.ts'
+import { TrustedProxies } from './trusted-proxies.ts'
+import { answerTunnels } from './tunnel.ts'
 
 export interface GatewayOptions {
   store: Pick<BlockReader, 'get'>
   /** Other nodes of the cluster; without them only what this node has is served. */
   holders?: Holders
+  /** Asked for what nobody in the cluster has. @default nobody is: that is 404 at once */
+  network?: Pick<PeerClient, 'block'>
   log: Log
   host: string
   /** 0: any free one. */
   port: number
   settings?: Partial<GatewaySettings>
+  /** Hosts that it is known by. @default none: a path gateway under every host */
+  hosts?: readonly GatewayHost[]
+  /** Addresses and networks whose `X-Forwarded-` headers are believed. @default this machine */
+  trustedProxies?: readonly string[]
+  /** Whether it answers as the proxy of a client that sends it requests for any host; it dials none of them. @default false */
+  isProxy?: boolean
+  /** @default none are resolved */
+  names?: Names
+  /** Whom it names as providers, as a delegated router. @default it is none */
+  routing?: Routing
   /** Closes the gateway. */
   signal?: AbortSignal
 }
@@ -30,16 +48,29 @@ export interface Gateway extends AsyncDisposable {
 /** How long answers under way may take once the gateway is told to close. */
 const DRAIN_MS = 5 * SECOND_MS
 
+const THIS_MACHINE = ['127.0.0.0/8', '::1']
+
 /**
- * Serves content by its CID over HTTP: a path and trustless gateway of the IPFS specifications.
- * https://specs.ipfs.tech/http-gateways/
+ * Serves content by its CID or name over HTTP: a path, subdomain, DNSLink and trustless gateway of the IPFS
+ * specifications, and a delegated router.
+ * https://specs.ipfs.tech/http-gateways/ and https://specs.ipfs.tech/routing/http-routing-v1/
  * @throws CONFIG when the address cannot be listened on
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { store, holders, log, host, port, signal } = options
+  const { store, holders, network, log, host, port, signal } = options
   const settings = { ...DEFAULT_SETTINGS, ...options.settings }
-  const source = chainSources({ store, holders, cacheBytes: settings.cacheBytes, log })
-  const exchange = { source, paths: new KnownPaths(), settings, log }
+  const source = chainSources({ store, holders, network, cacheBytes: settings.cacheBytes, log })
+  const exchange: ExchangeOptions = {
+    source,
+    paths: new KnownPaths(),
+    settings,
+    log,
+    hosts: new HostTable(options.hosts ?? []),
+    proxies: new TrustedProxies(options.trustedProxies ?? THIS_MACHINE),
+    isProxy: options.isProxy ?? false,
+    names: options.names ?? NO_NAMES,
+    routing: options.routing,
+  }
   const listening = await listen((request, response) => void answerRequest(request, response, exchange), {
     host,
     port,
@@ -52,6 +83,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
   })
   listening.server.maxConnections = settings.maxConnections
+  answerTunnels(listening.server, exchange.isProxy)
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     closed ??= Promise.resolve(listening[Symbol.asyncDispose]())

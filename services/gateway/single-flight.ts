@@ -1,4 +1,4 @@
-import { unlessAborted } from './unless-aborted.ts'
+import { unlessAborted } from '../core/unless-aborted.ts'
 
 interface Flight<T> {
   answer: Promise<T>

@@ -51,8 +51,8 @@ function answerParts(headers: Headers, content: SizedContent, ranges: readonly B
   const parts = ranges.map((range, index) => ({
     range,
     head: Buffer.from(
-      `${index === 0 ? '' : '\r\n'}--${boundary}\r\ncontent-type: ${type}\r\n` +
-        `content-range: ${contentRange(range, content.sizeBytes)}\r\n\r\n`,
+      `${index === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${type}\r\n` +
+        `Content-Range: ${contentRange(range, content.sizeBytes)}\r\n\r\n`,
     ),
   }))
   const end = Buffer.from(`\r\n--${boundary}--\r\n`)

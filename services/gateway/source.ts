@@ -4,13 +4,14 @@ import type { Abortable, BlockSource } from '../core/block-source.ts'
 import { hasCode, type HoldfastError } from '../core/errors.ts'
 import { multihashKey } from '../dag/multihash-key.ts'
 import type { Log } from '../runtime/log.ts'
+import type { PeerClient } from '../swarm/client.ts'
 import { BlockCache } from './block-cache.ts'
 import type { Holders } from './holders.ts'
 import { SingleFlight } from './single-flight.ts'
 
 /** Where a gateway's blocks come from; every block has been hashed against its CID in this process. */
 export interface GatewaySource {
-  /** Memory, this node's disk, then the cluster's other holders of the DAG under `root`. */
+  /** Memory, this node's disk, then the cluster's other holders of the DAG under `root`, then the network if allowed. */
   of(root: CID): BlockSource
   /** Memory and this node's disk alone. */
   local: BlockSource
@@ -20,6 +21,8 @@ export interface SourceOptions {
   store: Pick<BlockReader, 'get'>
   /** Undefined on a node that is alone. */
   holders: Holders | undefined
+  /** Asked for what no holder has; undefined where content of others is not fetched. */
+  network?: Pick<PeerClient, 'block'> | undefined
   cacheBytes: number
   log: Log
 }
@@ -28,7 +31,7 @@ export interface SourceOptions {
  * Chains the places where a block can be. A block that this node's disk lost or spoiled is taken from another holder,
  * and its failure told only when nobody has it. Each block is fetched once however many ask for it meanwhile.
  */
-export function chainSources({ store, holders, cacheBytes, log }: SourceOptions): GatewaySource {
+export function chainSources({ store, holders, network, cacheBytes, log }: SourceOptions): GatewaySource {
   const cache = new BlockCache(cacheBytes)
   const fetches = new SingleFlight<Uint8Array | undefined>()
 
@@ -44,19 +47,19 @@ export function chainSources({ store, holders, cacheBytes, log }: SourceOptions)
     let failure: HoldfastError | undefined
     try {
       const bytes = await fromHere(key, cid, options)
-      if (bytes !== undefined || holders === undefined) return bytes
+      if (bytes !== undefined || (holders ?? network) === undefined) return bytes
     } catch (error) {
       if (!hasCode(error, 'CORRUPT_BLOCK', 'STORAGE_FAILED')) throw error
       log.warn({ err: error, cid: cid.toString() }, 'a block could not be read from this disk')
       failure = error
     }
-    const found = await fetches.share(key, (signal) => fromHolders(key, cid, root, signal), options?.signal)
+    const found = await fetches.share(key, (signal) => fromElsewhere(key, cid, root, signal), options?.signal)
     if (found === undefined && failure !== undefined) throw failure
     return found
   }
 
-  async function fromHolders(key: string, cid: CID, root: CID, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    const bytes = await holders?.find(cid, root, { signal })
+  async function fromElsewhere(key: string, cid: CID, root: CID, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const bytes = (await holders?.find(cid, root, { signal })) ?? (await network?.block(cid, { signal }))
     if (bytes !== undefined) cache.offer(key, bytes)
     return bytes
   }

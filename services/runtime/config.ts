@@ -1,5 +1,5 @@
 import { HoldfastError } from '../core/errors.ts'
-import { count, duration, flag, labels, list, oneOf, port, size, text, url } from './setting-parsers.ts'
+import { anyText, count, duration, flag, hosts, labels, list, oneOf, port, size, text, url } from './setting-parsers.ts'
 
 /** One setting: how its text is read, what it is when nobody sets it, and what it means. */
 interface Setting<T, Fallback extends string | undefined = string | undefined> {
@@ -74,6 +74,27 @@ export const SETTINGS = {
   HOLDFAST_GRACE: setting(duration, '24h', 'How long content that no pin wants any more is kept'),
   HOLDFAST_SUSPECT_AFTER: setting(duration, '15s', 'Silence after which no new copies are placed on a node'),
   HOLDFAST_DOWN_AFTER: setting(duration, '30s', "Silence after which a node's copies are made again elsewhere"),
+  HOLDFAST_GATEWAY_HOSTS: setting(
+    hosts,
+    'localhost:subdomain,example.com:subdomain',
+    'Hosts of the gateway, host:class with the class subdomain, path or trustless; under any other host it is a path gateway',
+  ),
+  HOLDFAST_TRUSTED_PROXIES: setting(
+    list,
+    '127.0.0.0/8,::1',
+    'Addresses and networks of reverse proxies, whose X-Forwarded-Host and X-Forwarded-Proto are believed',
+  ),
+  HOLDFAST_GATEWAY_PROXY: setting(
+    flag,
+    'false',
+    'Whether the gateway is also the HTTP proxy of clients that send it requests for any host; it never dials out',
+  ),
+  HOLDFAST_DNSLINKS: setting(anyText, '', 'DNSLinks that win over DNS: name:/ipfs/…,name:/ipns/…'),
+  HOLDFAST_DNS: setting(
+    list,
+    '',
+    'Where DNSLinks are looked up: system, or addresses of DNS servers; only HOLDFAST_DNSLINKS when empty',
+  ),
   HOLDFAST_NOFETCH: setting(flag, 'true', 'Whether the gateway answers 404 at once for what no node holds'),
   HOLDFAST_DHT_PROTOCOL: setting(text, '/holdfast/kad/1.0.0', 'DHT of the peers; /ipfs/kad/1.0.0 is the public one'),
   HOLDFAST_BOOTSTRAP: setting(list, '', 'Multiaddrs of peers to stay connected to'),

@@ -7,6 +7,10 @@ export function text(value: string): string {
   return value
 }
 
+export function anyText(value: string): string {
+  return value
+}
+
 export function port(value: string): number {
   return count(0, 65_535)(value)
 }
@@ -55,6 +59,15 @@ export function labels(value: string): Record<string, string> {
   const read: Record<string, string> = Object.fromEntries(pairs.map((match) => [match?.[1] ?? '', match?.[2] ?? '']))
   if (read['region'] === undefined) throw new Error('pairs with at least region=…')
   return read
+}
+
+/** `host:class` pairs; the host may have a port of its own. */
+export function hosts(value: string): { host: string; class: 'subdomain' | 'path' | 'trustless' }[] {
+  return list(value).map((entry) => {
+    const match = /^([A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?):(subdomain|path|trustless)$/.exec(entry)
+    if (match === null) throw new Error('pairs such as gateway.example:subdomain,blocks.example:trustless')
+    return { host: (match[1] ?? '').toLowerCase(), class: match[2] as 'subdomain' | 'path' | 'trustless' }
+  })
 }
 
 export function oneOf<const T extends string>(...choices: T[]): (value: string) => T {

@@ -9,11 +9,8 @@ import { MemoryBlocks } from './dag.ts'
 const FIXTURES = new URL('../fixtures/gateway/', import.meta.url)
 
 /** A gateway on a free port of this machine, over the blocks given. */
-export function openGateway(
-  store: GatewayOptions['store'],
-  options: Partial<Pick<GatewayOptions, 'holders' | 'settings' | 'log'>> = {},
-): Promise<Gateway> {
-  return startGateway({ store, host: '127.0.0.1', port: 0, log: pino({ level: 'silent' }), ...options })
+export function openGateway(store: GatewayOptions['store'], options: Partial<GatewayOptions> = {}): Promise<Gateway> {
+  return startGateway({ host: '127.0.0.1', port: 0, log: pino({ level: 'silent' }), ...options, store })
 }
 
 /** Blocks of CARs of the IPFS gateway conformance suite; `roots` are those of the last one. */

@@ -72,7 +72,7 @@ suite('a file', () => {
     const boundary = /^multipart\/byteranges; boundary=(.+)$/.exec(headers['content-type'] as string)?.[1]
     assert.equal(headers['content-length'], String(body.length))
     const part = (range: string, text: string): string =>
-      `--${boundary}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-range: bytes ${range}/31\r\n\r\n${text}\r\n`
+      `--${boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Range: bytes ${range}/31\r\n\r\n${text}\r\n`
     assert.equal(body.toString(), `${part('6-16', 'application')}${part('0-4', 'hello')}--${boundary}--\r\n`)
   })
 

@@ -204,9 +204,15 @@ suite('HEAD', () => {
 })
 
 suite('failures', () => {
-  test('are JSON with a code and a sentence', async () => {
+  test('are a code and a sentence', async () => {
     const { status, headers, body } = await get('/ipfs/QmInvalidCID')
     assert.equal(status, 400)
+    assert.equal(headers['content-type'], 'text/plain; charset=utf-8')
+    assert.match(body.toString(), /^INVALID_CID: invalid path "\/ipfs\/QmInvalidCID": .*\.\n$/)
+  })
+
+  test('are JSON for who asks for that', async () => {
+    const { headers, body } = await get('/ipfs/QmInvalidCID', { accept: 'application/json' })
     assert.equal(headers['content-type'], 'application/json')
     const { error } = JSON.parse(body.toString()) as { error: { reason: string; details: string } }
     assert.equal(error.reason, 'INVALID_CID')

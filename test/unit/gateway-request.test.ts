@@ -3,14 +3,23 @@ import { suite, test } from 'node:test'
 import * as fc from 'fast-check'
 import { hasCode } from '../../services/core/errors.ts'
 import { parseContentPath } from '../../services/gateway/content-path.ts'
+import type { Location } from '../../services/gateway/locate.ts'
 import { parseRequest } from '../../services/gateway/request.ts'
 
 const CID = 'bafkreiegfkwvkh4ts6qwhpsmrbcb7xjjghj3ljpynrsyu73e2qsfpcuvzi'
 const PEER = 'bafzaajaiaejcbzdibmxyzdjbbehgvizh6g5tikvy47mshdy6gwbruvgwvd24seje'
 
+/** The URL on a path gateway. */
+function at(url: string): Location {
+  const mark = url.includes('?') ? url.indexOf('?') : url.length
+  const rawPath = url.slice(0, mark)
+  const site = { kind: 'path', scheme: 'http', host: 'gateway.test', class: 'path' } as const
+  return { site, rawPath, urlPath: rawPath, rawQuery: url.slice(mark) }
+}
+
 function refusal(url: string, headers: Record<string, string> = {}, method = 'GET'): string {
   try {
-    parseRequest(method, url, headers)
+    parseRequest(method, at(url), headers)
     return 'accepted'
   } catch (error) {
     assert.ok(hasCode(error), String(error))
@@ -82,7 +91,7 @@ suite('a content path', () => {
 
 suite('the format', () => {
   const formatOf = (query: string, accept?: string): string =>
-    parseRequest('GET', `/ipfs/${CID}${query}`, accept === undefined ? {} : { accept }).format
+    parseRequest('GET', at(`/ipfs/${CID}${query}`), accept === undefined ? {} : { accept }).format
 
   for (const [query, accept, format] of [
     ['', undefined, 'auto'],
@@ -109,7 +118,7 @@ suite('the format', () => {
 
 suite('CAR parameters', () => {
   const carOf = (query: string, accept?: string): unknown =>
-    parseRequest('GET', `/ipfs/${CID}?format=car${query}`, accept === undefined ? {} : { accept }).car
+    parseRequest('GET', at(`/ipfs/${CID}?format=car${query}`), accept === undefined ? {} : { accept }).car
 
   test('default to the whole DAG, each block once', () => {
     assert.deepEqual(carOf(''), { scope: 'all', entityBytes: undefined, duplicates: false })

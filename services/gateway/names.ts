@@ -1,0 +1,83 @@
+import type { Abortable } from '../core/block-source.ts'
+import type { CID } from 'multiformats/cid'
+import { hasCode, HoldfastError } from '../core/errors.ts'
+import { DAY_MS } from '../core/units.ts'
+import { parseDnsName } from '../naming/dns-name.ts'
+import type { IpnsName } from '../naming/ipns-name.ts'
+import { ttlMs, validateIpnsRecord, validUntilMs } from '../naming/ipns-record.ts'
+import type { NameResolver } from '../naming/name-resolver.ts'
+import type { RecordStore } from '../naming/record-store.ts'
+import { parseKey } from './name-text.ts'
+
+/** What a name stands for just now: a place under an immutable root. */
+export interface NamedPlace {
+  root: CID
+  /** The way from the root to what the name stands for. */
+  segments: readonly string[]
+  /** How long caches may keep what was found there. */
+  maxAgeMs: number
+}
+
+/** The best record that is known of a key, in the very bytes in which it came. */
+export interface NameRecord {
+  bytes: Uint8Array
+  /** How long caches may keep it: its TTL, but no longer than it is valid, and a day at most. */
+  maxAgeMs: number
+  /** Until it is not valid any more. */
+  validMs: number
+}
+
+/** What a gateway asks of names: keys (IPNS) and domains (DNSLink). */
+export interface Names {
+  /** Whether the domain has a DNSLink. @throws UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE when DNS does not answer */
+  isLinked(domain: string, options: Abortable): Promise<boolean>
+  /**
+   * Follows a key or a domain, in any form, to what it stands for.
+   * @throws NAME_NOT_RESOLVED, NAME_LOOP, UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE
+   */
+  resolve(name: string, options: Abortable): Promise<NamedPlace>
+  /** Undefined when no valid one is known. */
+  record(name: IpnsName, options: Abortable): Promise<NameRecord | undefined>
+  /**
+   * Takes a signed record of a key; one that is older than the known one changes nothing.
+   * @throws INVALID_RECORD when it is not a valid record of that key; STORAGE_FULL, STORAGE_FAILED
+   */
+  publish(name: IpnsName, record: Uint8Array, options: Abortable): Promise<void>
+}
+
+/** Names as this node resolves and keeps them. */
+export function namesOf({ resolver, store }: { resolver: NameResolver; store: RecordStore }): Names {
+  return {
+    async isLinked(domain, options) {
+      return (await resolver.link(domain, options)) !== undefined
+    },
+    async resolve(name, options) {
+      const key = parseKey(name)
+      const asked =
+        key === undefined ? ({ kind: 'dns', domain: parseDnsName(name) } as const) : ({ kind: 'key', key } as const)
+      const { root, segments, ttlMs: lifetime } = await resolver.resolve(asked, [], options)
+      return { root, segments, maxAgeMs: Math.min(lifetime, DAY_MS) }
+    },
+    async record(name, options) {
+      try {
+        const record = await resolver.record(name, options)
+        const validMs = Math.max(0, validUntilMs(record) - Date.now())
+        return { bytes: record.bytes, maxAgeMs: Math.min(ttlMs(record), validMs, DAY_MS), validMs }
+      } catch (error) {
+        if (hasCode(error, 'NAME_NOT_RESOLVED')) return undefined
+        throw error
+      }
+    },
+    async publish(name, bytes) {
+      resolver.offer(name, await store.put(name, validateIpnsRecord(name, bytes, Date.now())))
+    },
+  }
+}
+
+/** A gateway that knows no names. */
+export const NO_NAMES: Names = {
+  isLinked: () => Promise.resolve(false),
+  resolve: () => Promise.reject(new HoldfastError('NAME_NOT_RESOLVED', 'This gateway resolves no names.')),
+  record: () => Promise.resolve(undefined),
+  publish: () => Promise.reject(new HoldfastError('NOT_IMPLEMENTED', 'This gateway takes no records.')),
+}
