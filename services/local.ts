@@ -130,17 +130,25 @@ async function joinCluster(config: Config, wanted: string | undefined, signal: A
   await writeReady(data, { ...ready, nodes: [...ready.nodes.filter(({ id }) => id !== joined.id), joined] })
   process.stdout.write(`${joined.id} is in the cluster: ${joined.gateway} (pid ${joined.pid}). Ctrl-C stops it.\n`)
   await Promise.race([aborted(signal), node.ended])
+  await forgetNode(data, joined)
 }
 
-/** The node of that name, else the first one that is not there yet. */
+/** The node of that name, else the first one that does not run. */
 function indexToJoin(ready: Ready, wanted: string | undefined): number {
+  const runs = (name: string): boolean => ready.nodes.some(({ id, pid }) => id === name && isAlive(pid))
   const indexes = Array.from({ length: 64 }, (_, index) => index)
-  const found = indexes.find((index) =>
-    wanted === undefined ? ready.nodes.every(({ id }) => id !== nodeName(index)) : nodeName(index) === wanted,
-  )
+  const found = indexes.find((index) => (wanted === undefined ? !runs(nodeName(index)) : nodeName(index) === wanted))
   if (found === undefined)
     throw new HoldfastError('CONFIG', `${wanted} is no name of a node; the first is ${nodeName(0)}.`)
+  if (runs(nodeName(found))) throw new HoldfastError('CONFIG', `${nodeName(found)} runs already.`)
   return found
+}
+
+/** Takes a node that left out of `ready.json`, unless the cluster itself has ended or the node was started anew. */
+async function forgetNode(data: string, left: ReadyNode): Promise<void> {
+  const ready = await readReady(data)
+  if (ready !== undefined)
+    await writeReady(data, { ...ready, nodes: ready.nodes.filter(({ pid }) => pid !== left.pid) })
 }
 
 async function disposeAll(nodes: readonly RoleProcess[]): Promise<void> {
@@ -223,5 +231,7 @@ await run(async (signal) => {
   const config = loadConfig()
   const [verb, name] = process.argv.slice(2)
   if (verb === 'join') await joinCluster(config, name, signal)
-  else await startCluster(config, signal)
+  else if (verb === undefined) await startCluster(config, signal)
+  else
+    throw new HoldfastError('CONFIG', `There is no ${verb}: it starts a cluster, or with \`join\` one more node of it.`)
 })
