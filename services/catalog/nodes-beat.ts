@@ -63,6 +63,12 @@ export async function recordBeat(
   return { ...session, hasMoved: moved.length > 0 }
 }
 
+/** @throws STALE_SESSION when it is not the present session of a node */
+export async function checkSession(sql: Sql, sessionHash: Buffer): Promise<void> {
+  const found = await sql.query('select from node where session_hash = $1', [sessionHash])
+  if (found.length === 0) throw staleSession()
+}
+
 /** Keeps the session from ending while the transaction acts for it. @throws STALE_SESSION */
 export async function holdSession(sql: Sql, { nodeId, epoch }: NodeSession): Promise<void> {
   const held = await sql.query(`select from node where id = $1 and epoch = $2 and session_hash is not null for share`, [

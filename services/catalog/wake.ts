@@ -19,6 +19,8 @@ export interface Wakes extends AsyncDisposable {
 export const RECONCILE = 'reconcile'
 /** A policy was saved, and pins shall follow it. */
 export const POLICIES = 'policies'
+/** Denylists or access rules were changed: gateways are to be told. */
+export const RULES = 'rules'
 
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20

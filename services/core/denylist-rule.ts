@@ -87,7 +87,7 @@ function blockedPath(rest: string): BlockedPath {
 /** The multihash of a CID of any version and codec, or one that stands by itself in base58btc. */
 function multihashIn(text: string): Digest<number, number> {
   try {
-    return decodeCid(text).multihash as Digest<number, number>
+    return decodeCid(text).multihash
   } catch {
     return decodeMultihash(base58btc.decode(`z${text}`))
   }

@@ -39,6 +39,8 @@ export type ErrorCode =
   | 'RANGE_NOT_SATISFIABLE'
   | 'NOT_CACHED'
   | 'NAME_NOT_RESOLVED'
+  | 'CONTENT_DENIED'
+  | 'CONTENT_DENIED_BY_LAW'
   // what the cluster can do just now
   | 'NO_NODE_AVAILABLE'
   | 'STORAGE_FULL'

@@ -11,6 +11,7 @@ export const SCOPES = [
   'nodes:admin',
   'tokens:admin',
   'collections:write',
+  'gateway:read',
 ] as const
 
 export const Scope = z.enum(SCOPES)

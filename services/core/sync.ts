@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { GatewayRules } from './gateway-rules.ts'
 
 /**
  * The exchange between a storage node and the control plane: one HTTP call, `POST /cluster/sync`, long-polled.
@@ -104,6 +105,8 @@ export const SyncRequest = z.strictObject({
   slots: z.number().int().min(0).max(256),
   /** Version of the directory it has. */
   directory: z.string().max(64),
+  /** Version of the gateway's rules it has; without it none are sent. */
+  rules: z.string().max(64).optional(),
   /** How long the answer may be held back while there is nothing to say. */
   waitMs: z.number().int().min(0).max(30_000),
 })
@@ -151,6 +154,10 @@ export const SyncResponse = z.strictObject({
   work: z.array(Work),
   /** Present when it differs from the version the node named. */
   directory: Directory.optional(),
+  /** Present when they differ from the version the node named. */
+  rules: GatewayRules.optional(),
+  /** The database's time: milliseconds since 1970. */
+  clockMs: z.number().optional(),
   /** The node shall send its inventory from the start (after registration, and daily). */
   inventoryWanted: z.boolean(),
   /** Leases among the reports that were no longer current: that work is to be stopped. */

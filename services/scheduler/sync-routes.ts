@@ -3,7 +3,7 @@ import { HoldfastError } from '../core/errors.ts'
 import { Registered, Registration, SyncRequest, SyncResponse } from '../core/sync.ts'
 import { MIB } from '../core/units.ts'
 import type { Gatekeeper } from '../runtime/http/mount.ts'
-import { declareRoute, json, type DeclareRoute, type Route } from '../runtime/http/route.ts'
+import { declareRoute, json, textAnswer, type DeclareRoute, type Route } from '../runtime/http/route.ts'
 import type { Sync } from './sync.ts'
 
 /** A node, by the session text it sent. Whether the session is valid is for `sync` to say. */
@@ -61,6 +61,21 @@ export function syncRoutes(sync: Sync): Route<SessionBearer>[] {
       async ({ body, caller, signal, stopping }) => ({
         status: 200,
         body: await sync.sync(caller.session, body, AbortSignal.any([signal, stopping])),
+      }),
+    ),
+    route(
+      {
+        method: 'GET',
+        path: '/cluster/rules/{hash}',
+        summary: "A part of a document of the gateway's rules",
+        access: 'node',
+        params: z.object({ hash: z.hex().length(64) }),
+        query: z.object({ part: z.coerce.number().int().nonnegative() }),
+        answers: { 200: textAnswer('text/plain') },
+      },
+      async ({ params, query, caller }) => ({
+        status: 200,
+        body: await sync.rules(caller.session, params.hash, query.part),
       }),
     ),
   ]

@@ -1,14 +1,17 @@
 import { CID } from 'multiformats/cid'
 import type { Database } from '../catalog/database.ts'
 import { readDirectory } from '../catalog/directory.ts'
+import { readGatewayRules, rulesPart, type RulesReading } from '../catalog/gateway-rules.ts'
 import { applyInventory, noteInventory } from '../catalog/inventory.ts'
-import { holdSession, recordBeat, type NodeSession } from '../catalog/nodes-beat.ts'
+import { checkSession, holdSession, recordBeat, type NodeSession } from '../catalog/nodes-beat.ts'
 import { createChallenge } from '../catalog/nodes-joining.ts'
 import { applyReports } from '../catalog/replicas-reports.ts'
 import { claimWork, returnWork, type ClaimedWork } from '../catalog/replicas-work.ts'
+import type { Seal } from '../catalog/sealed-secret.ts'
 import { hashToken } from '../catalog/token-text.ts'
-import { RECONCILE, type Wakes } from '../catalog/wake.ts'
+import { RECONCILE, RULES, type Wakes } from '../catalog/wake.ts'
 import { cidKey } from '../core/cid.ts'
+import { HoldfastError } from '../core/errors.ts'
 import type {
   Directory,
   InventorySlice,
@@ -35,6 +38,11 @@ export interface Sync {
    * @throws STALE_SESSION when the node has to register again
    */
   sync(session: string, request: SyncRequest, signal: AbortSignal): Promise<SyncResponse>
+  /**
+   * A part of one of the documents that the gateway's rules name by their hash.
+   * @throws STALE_SESSION; NOT_FOUND when the rules have changed since
+   */
+  rules(session: string, hash: string, part: number): Promise<string>
 }
 
 type SyncSettings = Pick<
@@ -44,10 +52,11 @@ type SyncSettings = Pick<
 
 export function createSync(
   db: Database,
-  { wakes, settings = {} }: { wakes: Wakes; settings?: Partial<SyncSettings> },
+  { wakes, seal, settings = {} }: { wakes: Wakes; seal?: Seal | undefined; settings?: Partial<SyncSettings> },
 ): Sync {
   const all: SyncSettings = { ...DEFAULT_SCHEDULER_SETTINGS, ...settings }
-  const directory = cachedDirectory(db, wakes, all.lookMs)
+  const directory = recent(() => readDirectory(db), { wakes, channel: DIRECTORY, maxAgeMs: all.lookMs })
+  const rules = recent(() => readRules(db, seal), { wakes, channel: RULES, maxAgeMs: all.lookMs })
 
   return {
     async challenge() {
@@ -67,13 +76,21 @@ export function createSync(
       }
       const inventoryWanted = node.inventoryWanted && request.inventory === undefined
       const isNews = stale.length > 0
-      const { work, directory: found } = await nextWork(request, { node, isNews, signal })
+      const { work, directory: found, rules: told } = await nextWork(request, { node, isNews, signal })
       return {
         work: work.map((claimed) => toWork(claimed, all.leaseMs)),
         ...(found.version !== request.directory && { directory: found }),
+        ...(isNewer(told, request) && { rules: told.rules }),
+        clockMs: told.clockMs + performance.now() - told.readAt,
         inventoryWanted,
         stale,
       }
+    },
+    async rules(session, hash, part) {
+      await checkSession(db, hashToken(session))
+      const text = await rulesPart(db, await rules.read(), hash, part)
+      if (text === undefined) throw new HoldfastError('NOT_FOUND', 'The rules have changed.')
+      return text
     },
   }
 
@@ -81,13 +98,14 @@ export function createSync(
   async function nextWork(
     request: SyncRequest,
     { node, isNews, signal }: { node: NodeSession; isNews: boolean; signal: AbortSignal },
-  ): Promise<{ work: ClaimedWork[]; directory: Directory }> {
+  ): Promise<{ work: ClaimedWork[]; directory: Directory; rules: TimedRules }> {
     const bell = new Bell()
     const stops = [
       wakes.on(NODE, (key) => {
         if (key === undefined || key === String(node.nodeId)) bell.ring()
       }),
       wakes.on(DIRECTORY, bell.ring),
+      wakes.on(RULES, bell.ring),
     ]
     const deadline = performance.now() + Math.min(request.waitMs, all.maxWaitMs)
     try {
@@ -95,12 +113,14 @@ export function createSync(
         signal.throwIfAborted()
         const work = await claimWork(db, node, { ...all, slots: request.slots })
         const current = await directory.read()
+        const inForce = await rules.read()
         if (signal.aborted) await returnWork(db, node.nodeId, work)
         signal.throwIfAborted()
         const leftMs = deadline - performance.now()
-        if (work.length > 0 || isNews || current.version !== request.directory || leftMs <= 0) {
+        const isTold = current.version === request.directory && !isNewer(inForce, request)
+        if (work.length > 0 || isNews || !isTold || leftMs <= 0) {
           if (work.some(({ verb }) => verb === 'hold')) wakes.announce(RECONCILE)
-          return { work, directory: current }
+          return { work, directory: current, rules: inForce }
         }
         await bell.wait(Math.min(leftMs, all.lookMs), signal)
       }
@@ -140,18 +160,34 @@ function toWork({ contentId, lease, verb, cid, sources, origins, maxBytes }: Cla
   return verb === 'release' ? { verb, ...key } : { verb, ...key, sources, origins, maxBytes }
 }
 
-/** The directory as it was at most a look ago: many nodes ask, and it seldom changes. */
-function cachedDirectory(db: Database, wakes: Wakes, maxAgeMs: number): { read(): Promise<Directory> } {
-  let reading: Promise<Directory> | undefined
+/** Rules, and when on this process's own clock they were read. */
+type TimedRules = RulesReading & { readAt: number }
+
+async function readRules(db: Database, seal: Seal | undefined): Promise<TimedRules> {
+  const reading = await readGatewayRules(db, seal)
+  return { ...reading, readAt: performance.now() }
+}
+
+/** A node that names no version wants no rules. */
+function isNewer({ rules }: TimedRules, request: SyncRequest): boolean {
+  return request.rules !== undefined && request.rules !== rules.version
+}
+
+/** Something as it was at most a look ago: many nodes ask, and it seldom changes. */
+function recent<T>(
+  read: () => Promise<T>,
+  { wakes, channel, maxAgeMs }: { wakes: Wakes; channel: string; maxAgeMs: number },
+): { read(): Promise<T> } {
+  let reading: Promise<T> | undefined
   let readAt = Number.NEGATIVE_INFINITY
-  wakes.on(DIRECTORY, () => {
+  wakes.on(channel, () => {
     reading = undefined
   })
   return {
     async read() {
       if (reading === undefined || performance.now() - readAt > maxAgeMs) {
         readAt = performance.now()
-        reading = readDirectory(db)
+        reading = read()
       }
       try {
         return await reading

@@ -22,6 +22,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   CONFLICT: 409,
   STALE_SESSION: 409,
   INSUFFICIENT_FUNDS: 409,
+  CONTENT_DENIED: 410,
   NOT_CACHED: 412,
   PAYLOAD_TOO_LARGE: 413,
   BLOCK_TOO_LARGE: 413,
@@ -33,6 +34,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   DAG_TOO_DEEP: 422,
   DAG_TOO_LARGE: 422,
   TOO_MANY_REQUESTS: 429,
+  CONTENT_DENIED_BY_LAW: 451,
   INTERNAL_ERROR: 500,
   CORRUPT_BLOCK: 500,
   CONFIG: 500,
@@ -68,7 +70,7 @@ export function failureOf(error: unknown, requestId: string): HttpFailure {
     return { status: 500, reason: 'INTERNAL_ERROR', details, retryAfterSeconds: undefined }
   }
   const status = STATUS_OF[error.code]
-  const passes = status === 429 || status === 503
+  const passes = status === 429 || status === 502 || status === 503 || status === 504
   return {
     status,
     reason: error.code,
