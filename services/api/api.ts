@@ -11,6 +11,7 @@ import { openApi } from '../runtime/http/openapi.ts'
 import type { Log } from '../runtime/log.ts'
 import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
 import { landingRoute } from './landing.ts'
+import { importRoute } from './node-import.ts'
 import { nodeRoutes } from './nodes.ts'
 import { batchRoute } from './pins/batch.ts'
 import { createDelegates } from './pins/delegates.ts'
@@ -66,6 +67,7 @@ export function createApi(parts: ApiParts): Api {
     ...tokenRoutes(shared),
     ...policyRoutes(shared),
     ...nodeRoutes(shared),
+    importRoute(shared),
     ...usageRoutes(shared),
     landingRoute(),
   ]

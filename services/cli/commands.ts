@@ -1,3 +1,4 @@
+import { carCommands } from './car.ts'
 import type { Command } from './command.ts'
 import { get } from './get.ts'
 import { nodeCommands } from './nodes.ts'
@@ -14,6 +15,7 @@ export const COMMANDS: readonly Command[] = [
   ...pinCommands,
   status,
   ...nodeCommands,
+  ...carCommands,
   ...policyCommands,
   ...tokenCommands,
 ]

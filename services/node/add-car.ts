@@ -23,7 +23,36 @@ const NOBODY = { block: () => Promise.resolve(undefined) }
  *   MALFORMED_BLOCK when the DAG is not one that we hold
  */
 export async function addCar(body: AsyncIterable<Uint8Array>, options: AddCarOptions): Promise<Omit<Intaken, 'epoch'>> {
-  const { batch, signal } = options
+  const { root, received } = await receive(body, options)
+  const manifest = await manifestOf(root, options)
+  if (manifest === undefined) return incomplete(root, received)
+  const { bytes, blocks } = await options.batch.commitRoot(root, manifest)
+  return { cid: root.toString(), size: bytes, bytes, blocks, complete: true }
+}
+
+/**
+ * Takes the blocks of a CAR, whatever DAG they make, and commits none: they stay for the grace time, or for as long as a
+ * root counts them.
+ * @throws as {@link addCar}
+ */
+export async function addBlocks(
+  body: AsyncIterable<Uint8Array>,
+  options: Pick<AddCarOptions, 'batch' | 'signal'>,
+): Promise<Omit<Intaken, 'epoch'>> {
+  const { root, received } = await receive(body, options)
+  return incomplete(root, received)
+}
+
+/** Bytes and number of the blocks that were new. */
+interface Received {
+  bytes: number
+  blocks: number
+}
+
+async function receive(
+  body: AsyncIterable<Uint8Array>,
+  { batch, signal }: Pick<AddCarOptions, 'batch' | 'signal'>,
+): Promise<{ root: CID; received: Received }> {
   const car = await readCar(body, { signal })
   const [root] = car.roots
   if (root === undefined || car.roots.length !== 1) {
@@ -37,10 +66,11 @@ export async function addCar(body: AsyncIterable<Uint8Array>, options: AddCarOpt
     received.blocks += 1
   }
   await batch.flush()
-  const manifest = await manifestOf(root, options)
-  if (manifest === undefined) return { cid: root.toString(), size: received.bytes, ...received, complete: false }
-  const { bytes, blocks } = await batch.commitRoot(root, manifest)
-  return { cid: root.toString(), size: bytes, bytes, blocks, complete: true }
+  return { root, received }
+}
+
+function incomplete(root: CID, received: Received): Omit<Intaken, 'epoch'> {
+  return { cid: root.toString(), size: received.bytes, ...received, complete: false }
 }
 
 /** Undefined when blocks are missing. */

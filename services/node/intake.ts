@@ -8,7 +8,7 @@ import { failureBody, failureOf } from '../runtime/http/errors.ts'
 import { endLingering } from '../runtime/http/linger.ts'
 import type { Log } from '../runtime/log.ts'
 import type { Serving, TransferRoute } from '../transfer/server.ts'
-import { addCar } from './add-car.ts'
+import { addBlocks, addCar } from './add-car.ts'
 import { readForm } from './form.ts'
 import { uploadBytes } from './upload-bytes.ts'
 
@@ -38,13 +38,13 @@ export interface Intaken {
 }
 
 interface Upload {
-  kind: 'file' | 'directory' | 'car'
+  kind: 'file' | 'directory' | 'car' | 'blocks'
   profile: ProfileName
   maxBytes: number
 }
 
 /**
- * `POST /intake?kind=file|directory|car&profile=&name=&maxBytes=`: takes an upload from a controller, streamed straight
+ * `POST /intake?kind=file|directory|car|blocks&profile=&name=&maxBytes=`: takes an upload from a controller, streamed straight
  * to disk, and answers 201 once its root is durable here, or a failure with nothing committed.
  */
 export function intake(options: IntakeOptions): TransferRoute {
@@ -93,6 +93,7 @@ async function add(upload: Upload, adding: Adding): Promise<Omit<Intaken, 'epoch
   const { request, body, batch, signal, options } = adding
   if (upload.kind === 'car')
     return await addCar(body, { batch, store: options.store, signal, maxBytes: upload.maxBytes })
+  if (upload.kind === 'blocks') return await addBlocks(body, { batch, signal })
   const { profile } = upload
   const form = { contentType: request.headers['content-type'] ?? '', maxParts: options.maxParts }
   const { root, size, manifest } =
@@ -110,8 +111,8 @@ function figures({ bytes, blocks }: StoredRoot): Pick<Intaken, 'bytes' | 'blocks
 /** @throws BAD_REQUEST */
 function uploadOf(url: URL): Upload {
   const kind = url.searchParams.get('kind')
-  if (kind !== 'file' && kind !== 'directory' && kind !== 'car') {
-    throw new HoldfastError('BAD_REQUEST', 'kind must be file, directory or car.')
+  if (kind !== 'file' && kind !== 'directory' && kind !== 'car' && kind !== 'blocks') {
+    throw new HoldfastError('BAD_REQUEST', 'kind must be file, directory, car or blocks.')
   }
   const maxBytes = Number(url.searchParams.get('maxBytes'))
   if (!Number.isSafeInteger(maxBytes) || maxBytes <= 0) {
