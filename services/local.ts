@@ -6,15 +6,19 @@ import { makeToken } from './catalog/token-text.ts'
 import { HoldfastError } from './core/errors.ts'
 import { childEnvironment, loadConfig, type Config } from './runtime/config.ts'
 import { startRole, type RoleProcess } from './runtime/role-process.ts'
+import { pause } from './runtime/loop.ts'
 import { aborted, run } from './runtime/run.ts'
 
 /**
  * A whole small cluster on this machine, each part a process of its own: Postgres, the control plane, and storage nodes in
  * several regions. `ready.json` in the data folder tells programs where everything is. With `join` it adds one more node
- * to the cluster that runs on the data folder, or brings one back: `npm run join -- frankfurt-1`.
+ * to the cluster that runs on the data folder, or brings a part back: `npm run join -- frankfurt-1` or `-- control`.
  */
 
 const REGIONS = ['shanghai', 'frankfurt', 'virginia'] as const
+/** Name of the control plane among the parts. */
+const CONTROL = 'control'
+const LOOK_MS = 500
 const PROGRAM = join(import.meta.dirname, 'main.ts')
 
 interface ReadyNode {
@@ -89,7 +93,7 @@ function controlRole(data: string, database: string, secrets: Secrets): Paramete
     HOLDFAST_TOKEN: secrets.token,
     HOLDFAST_JOIN_TOKEN: secrets.joinToken,
   })
-  return { name: 'control plane', program: [PROGRAM], env, logFile: join(data, 'logs', 'control.log') }
+  return { name: CONTROL, program: [PROGRAM], env, logFile: join(data, 'logs', 'control.log') }
 }
 
 function nodeRole(config: Config, data: string, secrets: Secrets, index: number): Parameters<typeof startRole>[0] {
@@ -124,13 +128,28 @@ async function joinCluster(config: Config, wanted: string | undefined, signal: A
   const data = resolve(config.HOLDFAST_DATA)
   const ready = await readReady(data)
   if (ready === undefined) throw new HoldfastError('CONFIG', `No cluster runs on ${data}. Start one with: npm start`)
-  const index = indexToJoin(ready, wanted)
-  await using node = startRole(nodeRole(config, data, await readSecrets(data, config), index))
+  const secrets = await readSecrets(data, config)
+  if (wanted === CONTROL) {
+    await using control = startRole(controlRole(data, ready.database, secrets))
+    await control.ready
+    await writeReady(data, { ...ready, control: { pid: control.pid } })
+    return await staysIn(ready, control, signal)
+  }
+  await using node = startRole(nodeRole(config, data, secrets, indexToJoin(ready, wanted)))
   const joined = (await node.ready) as ReadyNode
   await writeReady(data, { ...ready, nodes: [...ready.nodes.filter(({ id }) => id !== joined.id), joined] })
-  process.stdout.write(`${joined.id} is in the cluster: ${joined.gateway} (pid ${joined.pid}). Ctrl-C stops it.\n`)
-  await Promise.race([aborted(signal), node.ended])
+  await staysIn(ready, node, signal)
   await forgetNode(data, joined)
+}
+
+/** Resolves when the part ends, is asked to, or the cluster that it is a part of has ended. */
+async function staysIn(cluster: Ready, part: RoleProcess, signal: AbortSignal): Promise<void> {
+  process.stdout.write(
+    `${part.name} is in the cluster (pid ${part.pid}). Ctrl-C stops it, and so does the cluster's end.\n`,
+  )
+  const over = new AbortController()
+  void Promise.race([aborted(signal), part.ended]).then(() => over.abort())
+  while (!over.signal.aborted && isAlive(cluster.pid)) await pause(LOOK_MS, over.signal)
 }
 
 /** The node of that name, else the first one that does not run. */
@@ -157,7 +176,7 @@ async function disposeAll(nodes: readonly RoleProcess[]): Promise<void> {
 
 function tellEnd(part: RoleProcess, how: string, signal: AbortSignal): void {
   if (signal.aborted) return
-  process.stdout.write(`${part.name} has ended (${how}). Bring a node back with: npm run join -- ${part.name}\n`)
+  process.stdout.write(`${part.name} has ended (${how}). Bring it back with: npm run join -- ${part.name}\n`)
 }
 
 async function readSecrets(data: string, config: Config): Promise<Secrets> {
