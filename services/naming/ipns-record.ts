@@ -4,17 +4,18 @@ import { HoldfastError } from '../core/errors.ts'
 import { KIB } from '../core/units.ts'
 import type { IpnsName } from './ipns-name.ts'
 import { readFields } from './protobuf.ts'
-import { isSignature, multihashOf, parsePublicKey } from './public-key.ts'
+import { isSignature, multihashOf, parsePublicKey, type PublicKey } from './public-key.ts'
 import { parseRfc3339 } from './rfc3339.ts'
 
 /** Records of IPNS: https://specs.ipfs.tech/ipns/ipns-record/ */
 
 /** "Implementations MUST reject records larger than 10 KiB." */
 export const MAX_RECORD_BYTES = 10 * KIB
-export const MAX_UINT64 = 0xffff_ffff_ffff_ffffn
+const MAX_UINT64 = 0xffff_ffff_ffff_ffffn
 /** What a record without TTL is taken to say, in nanoseconds: a minute. */
 const DEFAULT_TTL_NS = 60_000_000_000n
 const NS_PER_MS = 1_000_000n
+const EMPTY = new Uint8Array(0)
 const SIGNATURE_PREFIX = Buffer.from('ipns-signature:')
 
 /** What a record says. All of it stands in the part that its signature covers. */
@@ -69,8 +70,7 @@ export function decodeIpnsRecord(bytes: Uint8Array): IpnsRecord {
  */
 export function verifyIpnsRecord(name: IpnsName, bytes: Uint8Array): IpnsRecord {
   const { record, data, signature, publicKey } = open(bytes)
-  const key = parsePublicKey(keyBytesFor(name, publicKey))
-  if (!isSignature(key, Buffer.concat([SIGNATURE_PREFIX, data]), signature)) {
+  if (!isSignature(keyOf(name, publicKey), signedBytes(data), signature)) {
     throw invalid('is not signed by the owner of the name')
   }
   return record
@@ -85,6 +85,11 @@ export function validateIpnsRecord(name: IpnsName, bytes: Uint8Array, nowMs: num
   const record = verifyIpnsRecord(name, bytes)
   if (hasEnded(record, nowMs)) throw invalid('has expired; its owner has to publish again')
   return record
+}
+
+/** What the signature of version 2 is over. */
+export function signedBytes(data: Uint8Array): Uint8Array {
+  return Buffer.concat([SIGNATURE_PREFIX, data])
 }
 
 /** Whether the record's validity is over. */
@@ -200,19 +205,21 @@ function checkVersion1(envelope: Envelope, signed: SignedData): void {
   if (!matches) throw invalid('says one thing to old software and another in its signed data')
 }
 
-const EMPTY = new Uint8Array(0)
+/** Reading a key costs a third of a check, and a search checks the records of one name from many peers. */
+const keys = new WeakMap<IpnsName, PublicKey>()
 
 /** The key that must have signed: the one in the name, or the one in the record if the name is its hash. */
-function keyBytesFor(name: IpnsName, embedded: Uint8Array | undefined): Uint8Array {
+function keyOf(name: IpnsName, embedded: Uint8Array | undefined): PublicKey {
   const { multihash } = name
+  const isEmbedded = embedded !== undefined && embedded.length > 0
   // An embedded key is anybody's until its multihash is the name.
-  if (embedded !== undefined && embedded.length > 0) {
-    if (Buffer.compare(multihashOf(embedded).bytes, multihash.bytes) !== 0)
-      throw invalid('carries the key of another name')
-    return embedded
+  if (isEmbedded && Buffer.compare(multihashOf(embedded).bytes, multihash.bytes) !== 0) {
+    throw invalid('carries the key of another name')
   }
-  if (multihash.code !== IDENTITY) throw invalid('lacks the public key of its name')
-  return multihash.digest
+  if (!isEmbedded && multihash.code !== IDENTITY) throw invalid('lacks the public key of its name')
+  const key = keys.get(name) ?? parsePublicKey(isEmbedded ? embedded : multihash.digest)
+  keys.set(name, key)
+  return key
 }
 
 function invalid(what: string, cause?: unknown): HoldfastError {

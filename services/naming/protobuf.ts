@@ -58,7 +58,7 @@ function readVarint(bytes: Uint8Array, offset: number): { value: bigint; end: nu
 }
 
 /** A message of a number in field 1 and bytes in field 2: the form of libp2p's keys. */
-export function typedBytes(type: number, data: Uint8Array): Uint8Array {
+export function typedBytes(type: number, data: Uint8Array): Uint8Array<ArrayBuffer> {
   const length = data.length < 0x80 ? [data.length] : [(data.length & 0x7f) | 0x80, data.length >> 7]
   return Buffer.concat([Uint8Array.of(0x08, type, 0x12, ...length), data])
 }
