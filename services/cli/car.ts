@@ -48,7 +48,7 @@ async function nodesFor({ flags, signal, api }: Invocation): Promise<string[]> {
   if (wanted !== undefined) return [wanted]
   const { nodes } = await (await api()).get<{ nodes: NodeView[] }>('/v1/nodes', { signal })
   const up = nodes.filter(({ liveness }) => liveness === 'up').map(({ id }) => id)
-  if (up.length === 0) throw new CommandError(EXIT.failure, 'No node is up.')
+  if (up.length === 0) throw new CommandError(EXIT.unreachable, 'No node is up.')
   return up
 }
 

@@ -36,8 +36,8 @@ export function helpOf({ name, operands, summary, options = {} }: Command): stri
 
 function optionLines(options: Options): string {
   return aligned(
-    Object.entries(options).map(([name, { type, short, help, default: fallback }]) => [
-      `  ${short === undefined ? '' : `-${short}, `}--${name}${type === 'string' ? ' …' : ''}`,
+    Object.entries(options).map(([name, { type, short, help, value = '…', default: fallback }]) => [
+      `  ${short === undefined ? '' : `-${short}, `}--${name}${type === 'string' ? ` ${value}` : ''}`,
       fallback === undefined ? help : `${help} (${String(fallback)})`,
     ]),
   )

@@ -35,7 +35,7 @@ export interface ReplicaView {
   nextTryMs: number | null
 }
 
-export interface Explanation {
+interface Explanation {
   phase: 'placing' | 'waiting' | 'fetching' | 'verifying' | 'pinned' | 'healing' | 'failed'
   progress: { verified: number; doneBytes: number; totalBytes: number | null }
   waitsFor: string[]

@@ -82,6 +82,11 @@ test('what goes up comes down: a file, a folder, a CAR', async () => {
   const car = await fetch(`${cluster.node(0).gateway}/ipfs/${site.cid}?format=car`)
   await writeFile(join(place, 'site.car'), Buffer.from(await car.arrayBuffer()))
   assert.equal(await succeeds(['up', 'site.car', '-q']), site.cid)
+  const imported = await succeeds(['car', 'import', '--no-pin', 'site.car'])
+  assert.deepEqual(
+    imported.split('\n').map((line) => line.split('\t')[0]),
+    cluster.ready.nodes.map(() => site.cid),
+  )
 })
 
 test('a sharded folder of 5,000 files comes back whole', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { COMMANDS } from '../../services/cli/commands.ts'
 import { CommandError, EXIT } from '../../services/cli/exit-codes.ts'
@@ -87,4 +88,10 @@ test('operands that are missing or too many are refused before anything is asked
     assert.equal((await runCli([...line.split(' '), ...url])).exitCode, EXIT.usage, line)
   for (const line of ['pin ls --limit 0', 'pin add x --timeout soon', 'up x y --name n', 'policy apply p /nonexistent'])
     assert.equal((await runCli([...line.split(' '), ...url])).exitCode, EXIT.usage, line)
+})
+
+test('the manual names every command and every exit code', async () => {
+  const manual = await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8')
+  for (const { name } of COMMANDS) assert.match(manual, new RegExp(`\`${name}\\b`), name)
+  for (const code of Object.values(EXIT)) assert.match(manual, new RegExp(`^\\| ${code} \\|`, 'm'))
 })
