@@ -8,6 +8,7 @@ import { migrate } from './catalog/migrate.ts'
 import { createJoinToken } from './catalog/nodes-joining.ts'
 import { createPinAcceptor } from './catalog/pins-accept.ts'
 import { ensureDefaultPolicy } from './catalog/policies.ts'
+import { sealWith } from './catalog/sealed-secret.ts'
 import { ensureTenant } from './catalog/tenants.ts'
 import { openWakes } from './catalog/wake.ts'
 import { HoldfastError } from './core/errors.ts'
@@ -50,12 +51,14 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     graceMs: config.HOLDFAST_GRACE,
     liveness: { suspectMs: config.HOLDFAST_SUSPECT_AFTER, downMs: config.HOLDFAST_DOWN_AFTER },
   }
+  const seal = config.HOLDFAST_SECRETS_KEY === undefined ? undefined : sealWith(config.HOLDFAST_SECRETS_KEY)
   using api = createApi({
     db,
     wakes,
     acceptor: createPinAcceptor(db, wakes),
     authenticator: createAuthenticator(db, wakes),
     identity,
+    seal,
     log,
   })
   const health = healthRoutes({
@@ -63,7 +66,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     stopping: signal,
   })
   const application = webApplication({
-    doors: [api.door, door(syncRoutes(createSync(db, { wakes })), sessionGate), door(health)],
+    doors: [api.door, door(syncRoutes(createSync(db, { wakes, seal })), sessionGate), door(health)],
     metrics: httpMetrics(metrics.registry),
     log,
     crossOrigin: true,

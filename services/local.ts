@@ -43,6 +43,7 @@ interface Ready {
 interface Secrets {
   token: string
   joinToken: string
+  secretsKey: string
 }
 
 async function startCluster(config: Config, signal: AbortSignal): Promise<void> {
@@ -92,6 +93,7 @@ function controlRole(data: string, database: string, secrets: Secrets): Paramete
     DATABASE_URL: database,
     HOLDFAST_TOKEN: secrets.token,
     HOLDFAST_JOIN_TOKEN: secrets.joinToken,
+    HOLDFAST_SECRETS_KEY: secrets.secretsKey,
   })
   return { name: CONTROL, program: [PROGRAM], env, logFile: join(data, 'logs', 'control.log') }
 }
@@ -112,6 +114,7 @@ function nodeRole(config: Config, data: string, secrets: Secrets, index: number)
   })
   delete env['DATABASE_URL']
   delete env['HOLDFAST_TOKEN']
+  delete env['HOLDFAST_SECRETS_KEY']
   return { name, program: [PROGRAM], env, logFile: join(data, 'logs', `${name}.log`) }
 }
 
@@ -181,11 +184,14 @@ function tellEnd(part: RoleProcess, how: string, signal: AbortSignal): void {
 
 async function readSecrets(data: string, config: Config): Promise<Secrets> {
   return {
+    secretsKey: config.HOLDFAST_SECRETS_KEY ?? (await keptSecret(join(data, 'secrets-key'), randomText)),
     token: config.HOLDFAST_TOKEN ?? (await keptSecret(join(data, 'token'), makeToken)),
-    joinToken:
-      config.HOLDFAST_JOIN_TOKEN ??
-      (await keptSecret(join(data, 'join-token'), () => randomBytes(32).toString('base64url'))),
+    joinToken: config.HOLDFAST_JOIN_TOKEN ?? (await keptSecret(join(data, 'join-token'), randomText)),
   }
+}
+
+function randomText(): string {
+  return randomBytes(32).toString('base64url')
 }
 
 async function keptSecret(file: string, make: () => string): Promise<string> {

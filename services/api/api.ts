@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Authenticator } from '../catalog/authenticator.ts'
 import type { Database } from '../catalog/database.ts'
 import type { PinAcceptor } from '../catalog/pins-accept.ts'
+import type { Seal } from '../catalog/sealed-secret.ts'
 import type { Caller } from '../catalog/tokens.ts'
 import type { Wakes } from '../catalog/wake.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
@@ -9,6 +10,8 @@ import { GIB } from '../core/units.ts'
 import { door, type Door } from '../runtime/http/mount.ts'
 import { openApi } from '../runtime/http/openapi.ts'
 import type { Log } from '../runtime/log.ts'
+import { accessRoutes } from './access.ts'
+import { denylistRoutes } from './denylists.ts'
 import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
 import { landingRoute } from './landing.ts'
 import { importRoute } from './node-import.ts'
@@ -31,6 +34,8 @@ export interface ApiParts {
   authenticator: Authenticator
   /** Proved to nodes when uploads are sent to them; the control plane must be known to them as a controller by it. */
   identity: NodeIdentity
+  /** Of the keys of signed URLs; undefined: there are none. */
+  seal?: Seal | undefined
   log: Log
   limits?: Partial<ApiLimits>
 }
@@ -68,6 +73,8 @@ export function createApi(parts: ApiParts): Api {
     ...policyRoutes(shared),
     ...nodeRoutes(shared),
     importRoute(shared),
+    ...denylistRoutes(shared),
+    ...accessRoutes(shared),
     ...usageRoutes(shared),
     landingRoute(),
   ]

@@ -83,15 +83,6 @@ export async function denylistPart(sql: Sql, hash: string, part: number): Promis
   return row?.text
 }
 
-/** The text of a saved list, part by part. */
-export async function* denylistText(sql: Sql, { hash, parts }: RulesDocument): AsyncGenerator<string> {
-  for (let part = 0; part < parts; part++) {
-    const text = await denylistPart(sql, hash, part)
-    if (text === undefined) throw new HoldfastError('CONFLICT', 'The list was replaced while it was read.')
-    yield text
-  }
-}
-
 /** The text in parts that each end with a line. */
 async function* partsOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

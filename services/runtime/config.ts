@@ -55,6 +55,10 @@ export const SETTINGS = {
   DATABASE_URL: secret('Postgres to use instead of the embedded one'),
   HOLDFAST_TOKEN: secret("The first tenant's full-scope token; made and kept in the data folder when unset"),
 
+  HOLDFAST_SECRETS_KEY: secret(
+    'Control plane: seals secrets in the database, such as keys of signed URLs; a long random text, the same for all processes',
+  ),
+
   HOLDFAST_URL: optional(url, 'Command line: the API to talk to; the local cluster of the folder when unset'),
   HOLDFAST_GATEWAY: optional(url, 'Command line: the gateway to read from'),
 

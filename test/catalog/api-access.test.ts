@@ -16,13 +16,22 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
     body: { name: 'secret', scopes: ['pins:read'] },
   })
   await api.json('PUT', '/v1/policies/secret', { body: policy })
-  return { '/pins/{requestid}': pin.requestid, '/tokens/{id}': token.id, '/policies/{name}': 'secret' }
+  await api.json('PUT', `/v1/access/${cid}`, { body: { token: true } })
+  const key = await api.json<{ id: string }>('POST', '/v1/signing-keys')
+  return {
+    '/access/{cid}': cid,
+    '/pins/{requestid}': pin.requestid,
+    '/signing-keys/{id}': key.id,
+    '/tokens/{id}': token.id,
+    '/policies/{name}': 'secret',
+  }
 }
 
 /** A body that each route accepts. */
 function bodyOf({ spec }: ApiRoute): unknown {
   if (spec.path === '/v1/policies:preview') return { name: 'x', policy }
   if (spec.path.startsWith('/v1/policies')) return policy
+  if (spec.path === '/v1/access/{cid}') return { token: true }
   if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
   return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }
 }
@@ -35,9 +44,9 @@ function call(api: TestApi, route: ApiRoute, path: string, token: string): Promi
   return api.send(method, path, { token, body: body.kind === 'bytes' ? 'x' : bodyOf(route) })
 }
 
-/** Nodes are the cluster's, not an account's; PUT makes the caller's own policy. */
+/** Nodes and denylists are the cluster's, not an account's; PUT makes the caller's own policy. */
 function namesBelonging({ spec }: ApiRoute): boolean {
-  return spec.path.includes('{') && !spec.path.startsWith('/v1/nodes/') && spec.method !== 'PUT'
+  return spec.path.includes('{') && !/^\/v1\/(nodes|denylists)\//.test(spec.path) && spec.method !== 'PUT'
 }
 
 test("another account's id is not found, on every route that takes one", async (t) => {
@@ -65,7 +74,7 @@ test("another account's id is not found, on every route that takes one", async (
     })
   }
   for (const [place, id] of Object.entries(ids)) {
-    if (place !== '/tokens/{id}')
+    if (!place.endsWith('/{id}'))
       assert.equal(
         (await api.send('GET', `${place.includes('pins') ? '/psa' : '/v1'}${place.replace(/\{\w+\}/, id)}`)).status,
         200,

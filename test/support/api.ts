@@ -5,6 +5,7 @@ import { createApi, type ApiLimits, type Api } from '../../services/api/api.ts'
 import { createAuthenticator } from '../../services/catalog/authenticator.ts'
 import { createPinAcceptor } from '../../services/catalog/pins-accept.ts'
 import { ensureDefaultPolicy } from '../../services/catalog/policies.ts'
+import { sealWith } from '../../services/catalog/sealed-secret.ts'
 import { ensureTenant } from '../../services/catalog/tenants.ts'
 import { createToken, makeToken } from '../../services/catalog/tokens.ts'
 import { openWakes, type Wakes } from '../../services/catalog/wake.ts'
@@ -103,7 +104,9 @@ export async function openTestApi({ gateLimits = {}, log = memoryLog().log }: Te
   await ensureTenant(db, 'second', otherToken)
   const acceptor = createPinAcceptor(db, wakes)
   const authenticator = createAuthenticator(db, wakes)
-  const api = opening.use(createApi({ db, wakes, acceptor, authenticator, identity, log, limits: gateLimits }))
+  const api = opening.use(
+    createApi({ db, wakes, acceptor, authenticator, identity, seal: sealWith('test'), log, limits: gateLimits }),
+  )
   const server = opening.use(await serve([], { doors: [api.door], log, crossOrigin: true }))
   return new TestApi({ db, wakes, api, identity, tenantId, token, otherToken }, server, opening.move())
 }
