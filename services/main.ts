@@ -29,5 +29,5 @@ async function runRoles(config: Config, log: Log, signal: AbortSignal): Promise<
 
 const config = loadConfig()
 const role = process.argv[2] === 'peer' ? 'peer' : config.HOLDFAST_ROLES.join('+')
-const log = openLog(config.HOLDFAST_LOG_LEVEL, { role, node: config.HOLDFAST_NODE_NAME ?? '' })
+const log = openLog(config.HOLDFAST_LOG_LEVEL, { role, name: config.HOLDFAST_NODE_NAME ?? role })
 await run((signal) => runRoles(config, log, signal), log)
