@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import type { Command, Flags, Options } from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 import { GLOBAL_OPTIONS } from './help.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../core/nearest.ts'
 
 /** What somebody typed: a command with its operands and flags, or a wish for help about some commands. */
 export type Parsed =

@@ -1,4 +1,5 @@
 import { HoldfastError } from '../core/errors.ts'
+import { nearest } from '../core/nearest.ts'
 import { anyText, count, duration, flag, hosts, labels, list, oneOf, port, size, text, url } from './setting-parsers.ts'
 
 /** One setting: how its text is read, what it is when nobody sets it, and what it means. */
@@ -146,26 +147,12 @@ function read(name: string, value: string, parse: (text: string) => unknown): un
 function refuseUnknown(environment: Readonly<Record<string, string | undefined>>): void {
   for (const name of Object.keys(environment)) {
     if (!name.startsWith('HOLDFAST_') || name in SETTINGS) continue
-    throw new HoldfastError('CONFIG', `There is no setting ${name}. The nearest is ${nearest(name)}.`)
+    const close = nearest(name, Object.keys(SETTINGS))
+    throw new HoldfastError(
+      'CONFIG',
+      `There is no setting ${name}${close === undefined ? '' : `; did you mean ${close}?`}`,
+    )
   }
-}
-
-function nearest(name: string): string {
-  const scored = Object.keys(SETTINGS).map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
-  return scored.reduce((best, next) => (next.distance < best.distance ? next : best)).candidate
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }
 
 function roles(value: string): Role[] {

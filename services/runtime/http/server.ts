@@ -47,6 +47,7 @@ export interface Listening extends AsyncDisposable {
 }
 
 const IDLE_SWEEP_MS = 100
+const HEADERS_CHECK_MS = SECOND_MS
 
 /**
  * Starts a server for the application.
@@ -60,6 +61,8 @@ export async function listen(application: RequestListener, options: ListenOption
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: limits.headersMs,
     keepAliveTimeout: limits.keepAliveMs,
+    // Node looks every 30 s otherwise, and headers may take that much longer than they are allowed to.
+    connectionsCheckingInterval: HEADERS_CHECK_MS,
   }
   const server = tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...tls })
   // Uploads may take hours; what bounds a body is its reader and the inactivity of its connection.
