@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { contentPath } from '../../services/cli/content-path.ts'
 import { CommandError } from '../../services/cli/exit-codes.ts'
-import { nearest } from '../../services/cli/nearest.ts'
+import { nearest } from '../../services/core/nearest.ts'
 import { aligned, table } from '../../services/cli/output.ts'
 import { columnsOf, cutTo, plain } from '../../services/cli/terminal-text.ts'
 
