@@ -46,6 +46,8 @@ export interface BlockReader extends BlockSource, AsyncDisposable {
   has(cid: CID): boolean
   /** Bytes of the block without reading it; undefined when the store does not have it. */
   sizeOf(cid: CID): number | undefined
+  /** How many roots that are held have the block; 0 when the store does not have it. */
+  countOf(cid: CID): number
   /**
    * The block, hashed against its CID.
    * @throws CORRUPT_BLOCK when what the disk gave back does not match; the writer quarantines such a block, so that

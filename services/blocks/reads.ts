@@ -43,6 +43,10 @@ export class BlockReads implements Omit<BlockReader, typeof Symbol.asyncDispose>
     return locate(this.#options.index, cid)?.length
   }
 
+  countOf(cid: CID): number {
+    return locate(this.#options.index, cid)?.refs ?? 0
+  }
+
   async get(cid: CID, options: Abortable = {}): Promise<Uint8Array | undefined> {
     const { index, segments } = this.#options
     let before: BlockRow | undefined

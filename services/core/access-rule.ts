@@ -35,17 +35,19 @@ export type AccessRule =
   /** The request comes from a page of one of these origins, by `Origin` or else by `Referer`. */
   | { origins: string[] }
 
-const Tree: z.ZodType<AccessRule> = z.lazy(() =>
-  z.union([
-    z.strictObject({ allOf: z.array(Tree).min(1).max(MAX_RULES) }),
-    z.strictObject({ anyOf: z.array(Tree).min(1).max(MAX_RULES) }),
-    z.strictObject({ token: z.literal(true) }),
-    z.strictObject({ signedUrl: z.literal(true) }),
-    z.strictObject({ hosts: z.array(Host).min(1).max(MAX_NAMES) }),
-    z.strictObject({ addresses: z.array(Network).min(1).max(MAX_NAMES) }),
-    z.strictObject({ origins: z.array(Origin).min(1).max(MAX_NAMES) }),
-  ]),
-)
+const Tree: z.ZodType<AccessRule> = z
+  .lazy(() =>
+    z.union([
+      z.strictObject({ allOf: z.array(Tree).min(1).max(MAX_RULES) }),
+      z.strictObject({ anyOf: z.array(Tree).min(1).max(MAX_RULES) }),
+      z.strictObject({ token: z.literal(true) }),
+      z.strictObject({ signedUrl: z.literal(true) }),
+      z.strictObject({ hosts: z.array(Host).min(1).max(MAX_NAMES) }),
+      z.strictObject({ addresses: z.array(Network).min(1).max(MAX_NAMES) }),
+      z.strictObject({ origins: z.array(Origin).min(1).max(MAX_NAMES) }),
+    ]),
+  )
+  .meta({ id: 'AccessRulePart', description: 'A rule, or several of which all or any must hold' })
 
 export const AccessRule = Tree.refine((rule) => sizeOf(rule, 0) <= MAX_RULES, {
   message: `A rule may have ${MAX_DEPTH} levels and ${MAX_RULES} parts.`,

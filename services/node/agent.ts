@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { hasCode } from '../core/errors.ts'
+import type { GatewayRules } from '../core/gateway-rules.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
 import { registrationMessage, type Beat, type Registered, type Registration, type SyncRequest } from '../core/sync.ts'
 import { SECOND_MS } from '../core/units.ts'
@@ -10,6 +11,7 @@ import type { DirectoryFile } from './directory-file.ts'
 import type { Inventory } from './inventory.ts'
 import type { Jobs } from './jobs.ts'
 import type { Outbox } from './outbox.ts'
+import type { RulesFolder } from './rules-folder.ts'
 
 export interface AgentOptions {
   control: ControlClient
@@ -17,6 +19,8 @@ export interface AgentOptions {
   /** What the node says of itself when it registers; the rest of the registration is proof. */
   about: Omit<Registration, 'publicKey' | 'challenge' | 'proof'>
   directory: DirectoryFile
+  /** What the gateway goes by; undefined on a node without one. */
+  rules?: RulesFolder | undefined
   jobs: Jobs
   outbox: Outbox
   inventory: Inventory
@@ -35,6 +39,8 @@ const MAX_REPORTS = 1_000
 const GATHER_MS = 20
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 15 * SECOND_MS
+/** Rules that could not be had are asked for again so soon. */
+const RULES_PAUSE_MS = SECOND_MS
 
 /**
  * Keeps this node in touch with the control plane until aborted: registers, beats, takes work, reports. While the control
@@ -133,10 +139,12 @@ class Session {
   }
 
   async #sync({ inventory, ...rest }: Pick<SyncRequest, 'slots' | 'waitMs' | 'inventory'>): Promise<void> {
-    const { control, directory, jobs, outbox } = this.#options
+    const { control, directory, rules, jobs, outbox } = this.#options
     const beat = await this.#options.beat()
     const reports = outbox.take(MAX_REPORTS)
-    const request = { beat, reports, directory: directory.current.version, ...rest }
+    let told: GatewayRules | undefined
+    const versions = { directory: directory.current.version, ...(rules && { rules: rules.version }) }
+    const request = { beat, reports, ...versions, ...rest }
     try {
       const call = inventory === undefined ? request : { ...request, inventory }
       const answer = await control.sync(this.#session, call, this.#signal)
@@ -144,9 +152,25 @@ class Session {
       jobs.abandon(answer.stale)
       jobs.accept(answer.work)
       if (answer.inventoryWanted) this.#options.inventory.begin()
+      if (answer.clockMs !== undefined) rules?.heardClock(answer.clockMs)
+      told = answer.rules
     } catch (error) {
       outbox.giveBack(reports)
       throw error
+    }
+    if (told !== undefined) await this.#replaceRules(told)
+  }
+
+  /** Those before stay in force while new ones cannot be had; they are told again with the next answer. */
+  async #replaceRules(told: GatewayRules): Promise<void> {
+    const { control, rules, log } = this.#options
+    try {
+      await rules?.replace(told, (hash, part) => control.rules(this.#session, hash, part, this.#signal))
+    } catch (error) {
+      this.#signal.throwIfAborted()
+      if (hasCode(error, 'STALE_SESSION')) throw error
+      log.error({ err: error }, "the gateway's new rules could not be had")
+      await pause(RULES_PAUSE_MS, this.#signal)
     }
   }
 

@@ -11,6 +11,15 @@ export interface ControlClient {
   register(registration: Registration, signal: AbortSignal): Promise<Registered>
   /** @throws UNAVAILABLE; STALE_SESSION when the node has to register again */
   sync(session: string, request: SyncRequest, signal: AbortSignal): Promise<SyncResponse>
+  /** A part of a document of the gateway's rules. @throws UNAVAILABLE, also when the rules have changed; STALE_SESSION */
+  rules(session: string, hash: string, part: number, signal: AbortSignal): Promise<string>
+}
+
+interface Call {
+  body?: unknown
+  session?: string
+  waitMs?: number
+  signal: AbortSignal
 }
 
 /** An answer that is later than this, beyond the time it may be held back, comes no more. */
@@ -18,23 +27,28 @@ const ANSWER_MS = 15 * SECOND_MS
 
 /** @param url of the control plane, without a path */
 export function connectControl(url: string): ControlClient {
-  async function call<T>(
-    path: string,
-    answer: z.ZodType<T>,
-    options: { body: unknown; session?: string; waitMs?: number; signal: AbortSignal },
-  ): Promise<T> {
-    const headers = {
-      'content-type': 'application/json',
-      ...(options.session === undefined ? {} : { authorization: `Bearer ${options.session}` }),
+  async function call<T>(path: string, answer: z.ZodType<T>, options: Call): Promise<T> {
+    const headers = { 'content-type': 'application/json' }
+    const text = await exchange(path, { method: 'POST', headers, body: JSON.stringify(options.body) }, options)
+    try {
+      return answer.parse(JSON.parse(text))
+    } catch (cause) {
+      throw new HoldfastError('UNAVAILABLE', 'The control plane answered what this node does not understand.', {
+        cause,
+      })
     }
+  }
+
+  async function exchange(path: string, init: RequestInit, options: Call): Promise<string> {
+    const headers = new Headers(init.headers)
+    if (options.session !== undefined) headers.set('authorization', `Bearer ${options.session}`)
     const timeout = AbortSignal.timeout((options.waitMs ?? 0) + ANSWER_MS)
     const signal = AbortSignal.any([options.signal, timeout])
-    const body = JSON.stringify(options.body)
     try {
-      const response = await fetch(new URL(path, url), { method: 'POST', headers, body, signal })
+      const response = await fetch(new URL(path, url), { ...init, headers, signal })
       const text = await response.text()
       if (!response.ok) throw refusal(response.status, text)
-      return answer.parse(JSON.parse(text))
+      return text
     } catch (cause) {
       options.signal.throwIfAborted()
       if (cause instanceof HoldfastError) throw cause
@@ -47,6 +61,7 @@ export function connectControl(url: string): ControlClient {
     register: (registration, signal) => call('/cluster/register', Registered, { body: registration, signal }),
     sync: (session, request, signal) =>
       call('/cluster/sync', SyncResponse, { body: request, session, waitMs: request.waitMs, signal }),
+    rules: (session, hash, part, signal) => exchange(`/cluster/rules/${hash}?part=${part}`, {}, { session, signal }),
   }
 }
 

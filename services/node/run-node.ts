@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { BlockStore } from '../blocks/contract.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
+import type { RulesInForce } from '../core/rules-in-force.ts'
 import type { Registered } from '../core/sync.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
@@ -17,6 +18,7 @@ import { Inventory } from './inventory.ts'
 import { Jobs } from './jobs.ts'
 import { meetNeighbours } from './neighbours.ts'
 import { Outbox } from './outbox.ts'
+import { RulesFolder } from './rules-folder.ts'
 
 export interface NodeConfig {
   /** Folder of the node's state. */
@@ -46,6 +48,8 @@ export interface NodeParts {
   store: BlockStore
   transferClient: TransferClient
   directory: DirectoryFile
+  /** What the gateway goes by. */
+  rules: RulesInForce
   peer: SupervisedPeer
 }
 
@@ -69,6 +73,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
   await using opened = new AsyncDisposableStack()
   const store = opened.use(await dependencies.openStore(join(config.folder, 'blocks')))
   const directory = await DirectoryFile.open(join(config.folder, 'directory.json'))
+  const rules = await RulesFolder.open(join(config.folder, 'rules'))
   const peer = opened.use(supervisePeer(config.peer, { log, maxRssBytes: MAX_PEER_BYTES }))
   const transferClient = opened.use(openTransferClient({ identity, directory }))
   let epoch = 0
@@ -84,7 +89,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
       ...(config.repairBytesPerSecond === undefined ? {} : { bulkBytesPerSecond: config.repairBytesPerSecond }),
     }),
   )
-  const gateway = opened.use(await dependencies.startGateway({ store, transferClient, directory, peer }))
+  const gateway = opened.use(await dependencies.startGateway({ store, transferClient, directory, rules, peer }))
   const outbox = new Outbox()
   const jobs = opened.use(new Jobs({ store, client: transferClient, peer: peer.client, outbox, log }))
   const beats = new BeatSource({ store, peer: peer.client, capacityBytes: config.capacityBytes })
@@ -103,6 +108,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
       gateway: gateway.url,
     },
     directory,
+    rules,
     jobs,
     outbox,
     inventory: new Inventory(store),

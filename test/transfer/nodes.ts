@@ -118,6 +118,7 @@ export function lying(store: BlockStore, lies: Partial<BlockReader>): BlockReade
     get: (cid, options) => store.get(cid, options),
     has: (cid) => store.has(cid),
     sizeOf: (cid) => store.sizeOf(cid),
+    countOf: (cid) => store.countOf(cid),
     root: (cid) => store.root(cid),
     roots: (after) => store.roots(after),
     manifest: (root, from, to) => store.manifest(root, from, to),
