@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, verify, type KeyObject } from 'node:crypto'
+import { createPublicKey, hash, verify, type KeyObject } from 'node:crypto'
 import type { MultihashDigest } from 'multiformats'
 import { create as createMultihash } from 'multiformats/hashes/digest'
 import { IDENTITY, SHA2_256 } from '../core/cid.ts'
@@ -86,7 +86,7 @@ export function publicKeyProtobuf(key: KeyObject): Uint8Array<ArrayBuffer> {
 /** The multihash by which a key is named: the key itself when it is short, else its sha2-256 (libp2p specs, peer-ids). */
 export function multihashOf(protobuf: Uint8Array): MultihashDigest {
   if (protobuf.length <= MAX_INLINE_BYTES) return createMultihash(IDENTITY, protobuf)
-  return createMultihash(SHA2_256, createHash('sha256').update(protobuf).digest())
+  return createMultihash(SHA2_256, hash('sha256', protobuf, 'buffer'))
 }
 
 /** Whether the key's owner signed the message: Ed25519, or RSASSA-PKCS1-v1_5 and ECDSA (DER) over its sha2-256. */
