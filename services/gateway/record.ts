@@ -3,7 +3,7 @@ import { HoldfastError } from '../core/errors.ts'
 import type { Answer } from './answer.ts'
 import { fingerprint } from './etag.ts'
 import { MEDIA_TYPE_OF } from './format.ts'
-import { cacheControl, presentation } from './headers.ts'
+import { cacheControl, headerText, presentation } from './headers.ts'
 import { parseKey } from './name-text.ts'
 import type { Names } from './names.ts'
 import type { GatewayRequest } from './request.ts'
@@ -30,7 +30,7 @@ export async function answerRecord(
       etag: `"${fingerprint(Buffer.from(record.bytes).toString('base64'))}"`,
       'cache-control': cacheControl(record.maxAgeMs),
       'x-content-type-options': 'nosniff',
-      'x-ipfs-path': request.rawPath,
+      'x-ipfs-path': headerText(request.rawPath),
       'content-length': String(record.bytes.length),
       ...presentation(request, MEDIA_TYPE_OF['ipns-record'], { kind: 'attachment', name: `${key.text}.ipns-record` }),
     },

@@ -10,7 +10,7 @@ import { carFiles, dnsLinksSetting, recordFixtures } from '../support/gateway-fi
  * Runs the official IPFS gateway conformance suite against a started cluster: `npm run test:conformance`, with the path
  * of its `gateway-conformance` program as an argument, or with that program on PATH. It is written in Go and needs the Go
  * tool when it runs. Where it is not installed that is said aloud; the project's own tests over the same fixtures
- * (`test/conformance/gateway-*.test.ts`) run in any case with the others.
+ * (`test/unit/gateway-spec-*.test.ts`) run in any case.
  */
 
 const CLI = resolve(import.meta.dirname, '../../services/cli/main.ts')

@@ -90,3 +90,7 @@ export async function openFixtureGateway(
   const owned = opened.move()
   return { gateway, blocks, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
+
+/** The suite's own hosts: a path gateway, a subdomain gateway, and domains with DNSLinks. */
+export const SUBDOMAINS = 'example.com'
+export const PATHS = 'gateway.test'

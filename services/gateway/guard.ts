@@ -1,0 +1,143 @@
+import type { CID } from 'multiformats/cid'
+import type { BlockSource } from '../core/block-source.ts'
+import { cidKey } from '../core/cid.ts'
+import type { Denial } from '../core/denylist.ts'
+import { HoldfastError } from '../core/errors.ts'
+import type { Grantor } from '../core/restricted-roots.ts'
+import type { RulesInForce } from '../core/rules-in-force.ts'
+import { admit } from './admission.ts'
+import type { Answer } from './answer.ts'
+import { encodeSegments } from './content-path.ts'
+import type { KnownPaths } from './known-paths.ts'
+import { parseKey } from './name-text.ts'
+import type { Names } from './names.ts'
+import type { GatewayRequest } from './request.ts'
+import type { GatewaySource } from './source.ts'
+import type { RestrictedBlocks } from './restricted-blocks.ts'
+import type { Visitor } from './visitor.ts'
+
+export interface GuardOptions {
+  rules: RulesInForce
+  /** Blocks of restricted roots; undefined on a gateway that knows only the roots themselves. */
+  restricted?: Pick<RestrictedBlocks, 'rootsOf'> | undefined
+  /** Told of each request that a denylist ended. */
+  onDenied?: ((denial: Denial) => void) | undefined
+}
+
+/** What answering reads from. */
+export interface Sources {
+  source: GatewaySource
+  names: Pick<Names, 'isLinked' | 'resolve' | 'record' | 'publish'>
+  paths: Pick<KnownPaths, 'follow'>
+}
+
+/** The same sources, which let through only what the visitor may have. */
+export interface Guarded {
+  source: GatewaySource
+  names: Names
+  paths: Pick<KnownPaths, 'follow'>
+  /** The answer as it may be kept: what is not for everybody is not for shared caches. */
+  finish(answer: Answer): Answer
+}
+
+/**
+ * Stands between a request and all content: denylists are asked about the path, about what its name stands for, about
+ * every CID on the way and every block that leaves; access rules about the root. A CAR or TAR that meets a denied block
+ * ends there, so that it cannot be taken for whole.
+ */
+export class Guard {
+  readonly #options: GuardOptions
+
+  constructor(options: GuardOptions) {
+    this.#options = options
+  }
+
+  /** @throws CONTENT_DENIED, CONTENT_DENIED_BY_LAW; UNAUTHORIZED, FORBIDDEN, UNAVAILABLE as `admit` */
+  watch(request: GatewayRequest, visitor: Visitor, { source, names, paths }: Sources): Guarded {
+    const { path } = request
+    let isRestricted = false
+    const enter = (root: CID, segments: readonly string[]): void => {
+      this.#refuseDenied(root, segments)
+      const grantors = this.#grantorsOf(root)
+      if (grantors === undefined) return
+      isRestricted = true
+      const asked = `/ipfs/${cidKey(root)}${encodeSegments(segments)}`
+      const named = path.namespace === 'ipns' ? [`/ipns/${path.root}${encodeSegments(path.segments)}`] : []
+      const roots = grantors.roots.map((key) => `/ipfs/${key}`)
+      admit(grantors.all, { visitor, paths: [asked, ...named, ...roots], rules: this.#options.rules })
+    }
+    if (path.namespace === 'ipfs') enter(path.root, path.segments)
+    else this.#refuse(this.#options.rules.denylists.name(nameText(path.root), path.segments))
+    return {
+      source: { of: (root) => this.#blocks(source.of(root)), local: this.#blocks(source.local) },
+      names: {
+        isLinked: (domain, options) => names.isLinked(domain, options),
+        record: (name, options) => names.record(name, options),
+        publish: (name, record, options) => names.publish(name, record, options),
+        resolve: async (name, options) => {
+          const place = await names.resolve(name, options)
+          enter(place.root, [...place.segments, ...path.segments])
+          return place
+        },
+      },
+      paths: {
+        follow: async (root, segments, blocks, options) => {
+          this.#refuseDenied(root, segments)
+          const found = await paths.follow(root, segments, blocks, options)
+          for (const cid of found.path) this.#refuse(this.#options.rules.denylists.block(cid))
+          return found
+        },
+      },
+      finish: (answer) => (isRestricted ? privately(answer) : answer),
+    }
+  }
+
+  #blocks(source: BlockSource): BlockSource {
+    return {
+      get: async (cid, options) => {
+        this.#refuse(this.#options.rules.denylists.block(cid))
+        return await source.get(cid, options)
+      },
+    }
+  }
+
+  /** The root itself counts too: who may not have it may not have what is under it. */
+  #refuseDenied(root: CID, segments: readonly string[]): void {
+    const { denylists } = this.#options.rules
+    this.#refuse(denylists.block(root) ?? (segments.length > 0 ? denylists.content(root, segments) : undefined))
+  }
+
+  #refuse(denial: Denial | undefined): void {
+    if (denial === undefined) return
+    this.#options.onDenied?.(denial)
+    const code = denial.status === 451 ? 'CONTENT_DENIED_BY_LAW' : 'CONTENT_DENIED'
+    throw new HoldfastError(code, `This content is on the denylist ${denial.list} of this gateway.`)
+  }
+
+  /** Undefined for content that everybody may read. */
+  #grantorsOf(root: CID): { roots: readonly string[]; all: readonly Grantor[] } | undefined {
+    const { rules, restricted } = this.#options
+    const own = rules.restricted.grantorsOf(root)
+    if (own !== undefined) return { roots: [cidKey(root)], all: own }
+    const roots = restricted?.rootsOf(root) ?? []
+    if (roots.length === 0) return undefined
+    return { roots, all: roots.flatMap((key) => rules.restricted.grantorsOf(key) ?? []) }
+  }
+}
+
+/** Every form of a key is the same name. */
+function nameText(root: string): string {
+  return parseKey(root)?.text ?? root
+}
+
+/** The reader may keep it, but asks each time whether it may still be read. */
+function privately(answer: Answer): Answer {
+  return {
+    ...answer,
+    headers: {
+      ...answer.headers,
+      'cache-control': 'private, no-cache',
+      vary: 'Accept, Authorization, Origin, Referer',
+    },
+  }
+}
