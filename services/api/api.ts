@@ -45,7 +45,7 @@ export interface ApiLimits extends GateLimits {
   uploadBytes: number
 }
 
-export const DEFAULT_API_LIMITS: ApiLimits = { ...DEFAULT_GATE_LIMITS, uploadBytes: 1_024 * GIB }
+const DEFAULT_API_LIMITS: ApiLimits = { ...DEFAULT_GATE_LIMITS, uploadBytes: 1_024 * GIB }
 
 export interface Api extends Disposable {
   door: Door

@@ -4,7 +4,7 @@ import { PIN_STATUSES, type PinStatus } from '../core/pin.ts'
 import type { Sql } from './database.ts'
 import { foldName, PIN_COLUMNS, pinOf, type PinColumns, type PinRow } from './pins.ts'
 
-export type NameMatch = 'exact' | 'iexact' | 'partial' | 'ipartial'
+type NameMatch = 'exact' | 'iexact' | 'partial' | 'ipartial'
 
 /** Filters of a list; a pin must pass all that are there. */
 export interface PinQuery {

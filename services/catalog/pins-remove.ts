@@ -94,7 +94,7 @@ export function replacedClaim(pin: Claims): Reference | undefined {
 }
 
 /** How long a replaced content is kept after its replacement failed. */
-export const KEPT_AFTER_FAILURE_MS = 24 * HOUR_MS
+const KEPT_AFTER_FAILURE_MS = 24 * HOUR_MS
 
 /**
  * Drops the claims on contents whose replacement is pinned, or failed a day ago. Answers how many; as many as `limit`

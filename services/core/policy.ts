@@ -1,9 +1,6 @@
 import { z } from 'zod'
 import { parseDurationMs } from './units.ts'
 
-/** Labels that a node always has. Operators may add others (`tier`, `country`, …) and name them in rules. */
-export const WELL_KNOWN_LABELS = ['region', 'zone', 'provider'] as const
-
 const label = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,31}$/, 'a label is lower-case letters, digits and dashes')

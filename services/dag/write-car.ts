@@ -21,7 +21,7 @@ export function sectionHead({ cid, length }: ManifestEntry): Uint8Array {
 }
 
 /** Bytes that the block takes in a CAR. */
-export function sectionSize({ cid, length }: ManifestEntry): number {
+function sectionSize({ cid, length }: ManifestEntry): number {
   return varintLength(cid.bytes.length + length) + cid.bytes.length + length
 }
 

@@ -33,7 +33,7 @@ export interface Parts {
   failures: FetchFailures
 }
 
-export type Answer = (parts: Parts, exchange: Exchange) => Promise<void>
+type Answer = (parts: Parts, exchange: Exchange) => Promise<void>
 
 export interface Route {
   method: string

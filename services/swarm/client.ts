@@ -18,7 +18,7 @@ import {
   type ProvideRequest,
 } from './wire.ts'
 
-export interface FetchOptions extends Abortable, Omit<FetchRequest, 'root'> {}
+interface FetchOptions extends Abortable, Omit<FetchRequest, 'root'> {}
 
 /**
  * The peer process as other processes see it. What it sends is verified here again. Every call fails with UNAVAILABLE

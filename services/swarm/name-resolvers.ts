@@ -8,7 +8,7 @@ export interface NameLookup {
   texts(name: string): Promise<string[]>
 }
 
-export const systemLookup: NameLookup = {
+const systemLookup: NameLookup = {
   addresses: (name, family) => lookup(name, { all: true, family }),
   texts: async (name) => (await resolveTxt(name)).map((chunks) => chunks.join('')),
 }

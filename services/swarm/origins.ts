@@ -3,7 +3,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { PeerId } from '@libp2p/interface'
 
 /** The most origins a pin can name (Pinning Service API 1.0.0). */
-export const MAX_ORIGINS = 20
+const MAX_ORIGINS = 20
 
 /** A peer that a pin's owner says has the content, with the addresses they gave. */
 export interface Origin {

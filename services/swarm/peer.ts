@@ -25,7 +25,7 @@ import { paceServing } from './serving.ts'
 import { readAnchor, stayConnected } from './stay-connected.ts'
 import { Wants } from './wants.ts'
 
-export interface DhtSettings {
+interface DhtSettings {
   /** `/ipfs/kad/1.0.0` is the public DHT; a cluster of its own takes a name of its own. */
   protocol: string
   /** A server answers others' queries and stores their records; it must be reachable. */

@@ -6,7 +6,7 @@ import { cidOf, MAX_NAME_CHARACTERS, PinMeta } from './pin-schema.ts'
 import { storedText } from '../stored-text.ts'
 
 const MAX_CIDS = 10
-export const MAX_PAGE = 1_000
+const MAX_PAGE = 1_000
 const DEFAULT_PAGE = 10
 
 /** `a,b,c`; a parameter that is repeated instead counts the same. */

@@ -32,7 +32,7 @@ const Origin = z
   .max(MAX_ORIGIN_CHARACTERS)
   .refine(isMultiaddr, 'it must be a multiaddr such as /dns4/example.com/tcp/4001/p2p/12D3…')
 
-export const Pin = z
+const Pin = z
   .object({
     cid: z.string().min(1).max(MAX_CID_TEXT),
     name: PinName.optional(),

@@ -8,7 +8,7 @@ export type Check = (signal: AbortSignal) => Promise<void>
 
 const CHECK_TIMEOUT_MS = 2 * SECOND_MS
 
-export const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
+const Health = z.object({ status: z.literal('ok') }).meta({ id: 'Health' })
 
 /**
  * `GET /livez`: the process runs. `GET /readyz`: it can serve now, which is so when every check passes and `stopping` is

@@ -27,7 +27,7 @@ export interface RouteSpec<
   answers: Answers
 }
 
-export type AnswerSpecs = Readonly<Record<number, AnswerSpec>>
+type AnswerSpecs = Readonly<Record<number, AnswerSpec>>
 
 export type BodySpec = JsonBody<z.ZodType> | LinesBody<z.ZodType> | BytesBody
 export type AnswerSpec = z.ZodType | LinesAnswer<z.ZodType> | TextAnswer | EmptyAnswer
@@ -117,7 +117,7 @@ type BodyOf<Spec> =
 type OutputOf<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined
 
 /** What the code of a route is given. */
-export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown, Caller = unknown> {
+interface RouteRequest<Params = unknown, Query = unknown, Body = unknown, Caller = unknown> {
   params: Params
   query: Query
   body: Body
@@ -139,7 +139,7 @@ type AnswerBodyOf<Spec> = Spec extends z.ZodType
       : { body?: undefined }
 
 /** What the code of a route answers: one of the declared statuses with its body. */
-export type AnswerOf<Answers> = {
+type AnswerOf<Answers> = {
   [Status in keyof Answers]: { status: Status; headers?: Record<string, string> } & AnswerBodyOf<Answers[Status]>
 }[keyof Answers]
 

@@ -20,7 +20,7 @@ export interface ServerLimits {
   closeMs: number
 }
 
-export const DEFAULT_SERVER_LIMITS: ServerLimits = {
+const DEFAULT_SERVER_LIMITS: ServerLimits = {
   headersMs: 10 * SECOND_MS,
   inactivityMs: 2 * MINUTE_MS,
   keepAliveMs: 30 * SECOND_MS,
