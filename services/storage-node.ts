@@ -2,13 +2,17 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { Registry } from 'prom-client'
 import { openBlockStore } from './blocks/store.ts'
 import { MINUTE_MS } from './core/units.ts'
 import type { DirectoryNode, Registered } from './core/sync.ts'
 import { routeToCluster } from './gateway/cluster-routing.ts'
 import { findHolders } from './gateway/holders.ts'
+import { gatewayMetrics } from './gateway/metrics.ts'
 import { namesOf } from './gateway/names.ts'
+import { RestrictedBlocks } from './gateway/restricted-blocks.ts'
 import { startGateway } from './gateway/server.ts'
+import type { GatewaySettings } from './gateway/settings.ts'
 import { dnsLookup } from './naming/dns-lookup.ts'
 import { parseDnsLinks, type TxtLookup } from './naming/dnslink.ts'
 import { NameResolver } from './naming/name-resolver.ts'
@@ -59,7 +63,12 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
       openStore: (blocks) => openBlockStore(blocks),
       startGateway: async (opened) => {
         parts = opened
-        const gateway = await openGateway(config, opened, { folder, log, ownName: () => name })
+        const gateway = await openGateway(config, opened, {
+          folder,
+          log,
+          registry: metrics.registry,
+          ownName: () => name,
+        })
         gatewayUrl = config.HOLDFAST_GATEWAY_URL ?? gateway.url
         return { url: gatewayUrl, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
       },
@@ -74,8 +83,8 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
 
 async function openGateway(
   config: Config,
-  { store, transferClient, directory, peer }: NodeParts,
-  { folder, log, ownName }: { folder: string; log: Log; ownName: () => string },
+  { store, transferClient, directory, rules, peer }: NodeParts,
+  { folder, log, registry, ownName }: { folder: string; log: Log; registry: Registry; ownName: () => string },
 ): Promise<AsyncDisposable & { url: string }> {
   await using opened = new AsyncDisposableStack()
   const upNodes = (): DirectoryNode[] => directory.current.nodes.filter(({ liveness }) => liveness === 'up')
@@ -88,6 +97,13 @@ async function openGateway(
       ...lookUpOf(config.HOLDFAST_DNS),
     }),
   )
+  const restricted = new RestrictedBlocks({ rules, store, client: transferClient, nodes: otherNodes, log })
+  const following = new AbortController()
+  const followed = restricted.follow(following.signal)
+  opened.defer(async () => {
+    following.abort()
+    await followed
+  })
   const gateway = opened.use(
     await startGateway({
       store,
@@ -98,6 +114,10 @@ async function openGateway(
       hosts: config.HOLDFAST_GATEWAY_HOSTS,
       trustedProxies: config.HOLDFAST_TRUSTED_PROXIES,
       isProxy: config.HOLDFAST_GATEWAY_PROXY,
+      rules,
+      restricted,
+      metrics: gatewayMetrics(registry),
+      settings: budgetsOf(config),
       log,
       host: config.HOLDFAST_HOST,
       port: config.HOLDFAST_GATEWAY_PORT,
@@ -105,6 +125,17 @@ async function openGateway(
   )
   const owned = opened.move()
   return { url: gateway.url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** 0 stands for no limit. */
+function budgetsOf(config: Config): Partial<GatewaySettings> {
+  const limit = (perSecond: number | undefined): number => perSecond || Number.POSITIVE_INFINITY
+  return {
+    addressRequestsPerSecond: limit(config.HOLDFAST_GATEWAY_REQUEST_RATE),
+    addressBytesPerSecond: limit(config.HOLDFAST_GATEWAY_BYTE_RATE),
+    hostBytesPerSecond: limit(config.HOLDFAST_GATEWAY_HOST_BYTE_RATE),
+    tenantBytesPerSecond: limit(config.HOLDFAST_GATEWAY_TENANT_BYTE_RATE),
+  }
 }
 
 function lookUpOf(servers: readonly string[]): { lookUpTxt?: TxtLookup } {

@@ -1,5 +1,5 @@
-import type { Denylists } from './denylists.ts'
-import type { RestrictedRoots } from './restricted-roots.ts'
+import { Denylists } from './denylists.ts'
+import { RestrictedRoots } from './restricted-roots.ts'
 
 /** The rules that a gateway goes by, as they are now. Read at each request, so that changes count at once. */
 export interface RulesInForce {
@@ -12,4 +12,12 @@ export interface RulesInForce {
    * heard since this process began. The clock of this machine may be wrong and is not asked.
    */
   nowMs(): number | undefined
+}
+
+/** A gateway that denies and restricts nothing. */
+export const NO_RULES: RulesInForce = {
+  denylists: new Denylists(),
+  restricted: new RestrictedRoots(),
+  signingKeysOf: () => [],
+  nowMs: () => undefined,
 }

@@ -86,9 +86,13 @@ function knownTime(rules: RulesInForce): number {
 }
 
 function timeUnknown(): HoldfastError {
-  return new HoldfastError('UNAVAILABLE', 'This gateway has not learned the time yet; what expires cannot be checked.', {
-    retryAfterSeconds: 5,
-  })
+  return new HoldfastError(
+    'UNAVAILABLE',
+    'This gateway has not learned the time yet; what expires cannot be checked.',
+    {
+      retryAfterSeconds: 5,
+    },
+  )
 }
 
 /** A host without a port stands for every port. */

@@ -57,7 +57,9 @@ export class Budgets {
 function refuse(owedMs: number, sentence: string): void {
   if (owedMs <= 0) return
   const retryAfterSeconds = Math.ceil(owedMs / SECOND_MS)
-  throw new HoldfastError('TOO_MANY_REQUESTS', `${sentence} Try again in ${retryAfterSeconds} s.`, { retryAfterSeconds })
+  throw new HoldfastError('TOO_MANY_REQUESTS', `${sentence} Try again in ${retryAfterSeconds} s.`, {
+    retryAfterSeconds,
+  })
 }
 
 const REMEMBERED_KEYS = 50_000

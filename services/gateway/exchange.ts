@@ -2,9 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { randomUUID } from 'node:crypto'
 import { HoldfastError } from '../core/errors.ts'
 import type { Log } from '../runtime/log.ts'
+import { Account, type AccountOptions } from './account.ts'
 import type { Answer } from './answer.ts'
 import { clientGone, pumpBody } from './body-pump.ts'
 import { answerFailure } from './failure.ts'
+import type { Guard } from './guard.ts'
 import { CORS } from './headers.ts'
 import { locate, type LocateOptions, type Location } from './locate.ts'
 import { parseRequest } from './request.ts'
@@ -13,9 +15,11 @@ import { answerRouting, ROUTING_CORS, ROUTING_PATH, type Routing } from './routi
 import type { GatewaySettings } from './settings.ts'
 import type { GatewaySource } from './source.ts'
 import { unlessAborted } from '../core/unless-aborted.ts'
+import { visitorOf } from './visitor.ts'
 
-export interface ExchangeOptions extends Omit<LocateOptions, 'signal'>, Omit<ReadingOptions, 'signal'> {
+export interface ExchangeOptions extends Omit<LocateOptions, 'signal'>, Omit<ReadingOptions, 'signal'>, AccountOptions {
   source: GatewaySource
+  guard: Guard
   /** Undefined: this gateway is no delegated router. */
   routing: Routing | undefined
   log: Log
@@ -31,19 +35,21 @@ export async function answerRequest(
   options: ExchangeOptions,
 ): Promise<void> {
   const { settings, log } = options
+  const account = new Account(request, response, options)
   const stop = new AbortController()
   const firstByte = setTimeout(() => stop.abort(tooSlow()), settings.firstByteTimeoutMs)
   const whole = setTimeout(() => stop.abort(tooSlow()), settings.answerTimeoutMs)
   stop.signal.addEventListener('abort', () => {
-    if (response.headersSent && !response.closed) cutOff(request, response, stop.signal.reason, log)
+    if (response.headersSent && !response.closed)
+      cutOff(request, response, { reason: stop.signal.reason, account, log })
   })
   response.once('close', () => stop.abort(clientGone()))
   try {
-    const answer = await startAnswer(request, options, stop.signal)
+    const answer = await startAnswer(request, options, { account, signal: stop.signal })
     clearTimeout(firstByte)
-    if (!response.destroyed) await send(answer, request, response, settings)
+    if (!response.destroyed) await send(answer, request, response, { settings, account })
   } catch (error) {
-    if (!response.destroyed) cutOff(request, response, error, log)
+    if (!response.destroyed) cutOff(request, response, { reason: error, account, log })
     stop.abort(error)
   } finally {
     clearTimeout(firstByte)
@@ -51,10 +57,17 @@ export async function answerRequest(
   }
 }
 
+/** What goes along with a request until it is answered. */
+interface State {
+  account: Account
+  signal: AbortSignal
+}
+
 /** An answer whose first bytes are there, so that its status is true. */
-async function startAnswer(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {
+async function startAnswer(request: IncomingMessage, options: ExchangeOptions, state: State): Promise<Answer> {
+  const { signal } = state
   try {
-    return await unlessAborted(firstPiece(request, options, signal), signal)
+    return await unlessAborted(firstPiece(request, options, state), signal)
   } catch (error) {
     const reason = signal.aborted ? signal.reason : error
     const id = randomUUID()
@@ -65,8 +78,8 @@ async function startAnswer(request: IncomingMessage, options: ExchangeOptions, s
   }
 }
 
-async function firstPiece(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {
-  const answer = await answerFor(request, options, signal)
+async function firstPiece(request: IncomingMessage, options: ExchangeOptions, state: State): Promise<Answer> {
+  const answer = await answerFor(request, options, state)
   refuseTooLong(answer, options.settings)
   return started(answer, request.method)
 }
@@ -78,14 +91,24 @@ function refuseTooLong({ headers }: Answer, { maxAnswerBytes }: GatewaySettings)
   throw new HoldfastError('PAYLOAD_TOO_LARGE', message)
 }
 
-async function answerFor(request: IncomingMessage, options: ExchangeOptions, signal: AbortSignal): Promise<Answer> {
+async function answerFor(
+  request: IncomingMessage,
+  options: ExchangeOptions,
+  { account, signal }: State,
+): Promise<Answer> {
   const { method = '', url = '', headers } = request
   if (method === 'OPTIONS') return { status: 204, headers: url.startsWith(ROUTING_PATH) ? ROUTING_CORS : {} }
   const head = { url, headers, remoteAddress: request.socket.remoteAddress }
   const location = await locate(head, { ...options, signal })
   if ('redirect' in location) return location.redirect
+  account.located(location)
   const own = location.site.kind === 'path' ? answerOwn(request, location, options, signal) : undefined
-  return await (own ?? respond(parseRequest(method, location, headers), { ...options, signal }))
+  if (own !== undefined) return await own
+  const asked = parseRequest(method, location, headers)
+  account.asked(asked)
+  const visitor = visitorOf(request, location, options.proxies)
+  const guarded = options.guard.watch(asked, { visitor, onAdmitted: account.paidBy }, options)
+  return guarded.finish(await respond(asked, { ...options, ...guarded, signal }))
 }
 
 /** What a gateway answers beside content, on hosts that are not given to a site. */
@@ -126,9 +149,9 @@ async function send(
   { status, headers, body }: Answer,
   request: IncomingMessage,
   response: ServerResponse,
-  settings: GatewaySettings,
+  { settings, account }: { settings: GatewaySettings; account: Account },
 ): Promise<void> {
-  response.writeHead(status, { ...CORS, vary: 'Accept', ...headers })
+  response.writeHead(status, { ...CORS, vary: 'Accept', 'server-timing': account.answering(), ...headers })
   if (request.method === 'HEAD' || body === undefined) response.end()
   else if (body instanceof Uint8Array) await sendWhole(body, response, settings)
   else {
@@ -148,11 +171,18 @@ async function* once(body: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 /** Resets the connection: an end that looks orderly would let a part pass for the whole. */
-function cutOff(request: IncomingMessage, response: ServerResponse, reason: unknown, log: Log): void {
+function cutOff(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { reason, account, log }: { reason: unknown; account: Account; log: Log },
+): void {
+  const isClientGone = (reason as Error | undefined)?.name === 'AbortError'
+  if (!isClientGone) account.cutOff(reason)
   request.socket.resetAndDestroy()
   response.destroy()
-  if ((reason as Error | undefined)?.name === 'AbortError') return
-  log.warn({ err: reason, url: request.url }, 'an answer was cut off')
+  if (isClientGone) return
+  // A query can hold a signature.
+  log.warn({ err: reason, path: request.url?.split('?', 1)[0] }, 'an answer was cut off')
 }
 
 function tooSlow(): HoldfastError {

@@ -19,15 +19,23 @@ export function answerFailure(error: unknown, requestId: string, accept: string 
     headers: {
       'content-type': type,
       'content-length': String(body.length),
-      'cache-control': status === 404 ? 'public, max-age=15' : 'no-store',
+      'cache-control': KEPT.get(status) ?? 'no-store',
       'x-content-type-options': 'nosniff',
       ...(type === 'text/html' ? { 'content-security-policy': PAGE_POLICY } : {}),
       ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
       ...(error instanceof RangeNotSatisfiable ? { 'content-range': `bytes */${error.sizeBytes}` } : {}),
+      ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
       ...(hasCode(error, 'METHOD_NOT_ALLOWED') ? { allow: 'GET, HEAD, OPTIONS' } : {}),
     },
   }
 }
+
+/** How long caches may keep a failure. What is denied can be allowed again. */
+const KEPT: ReadonlyMap<number, string> = new Map([
+  [404, 'public, max-age=15'],
+  [410, 'public, max-age=60'],
+  [451, 'public, max-age=60'],
+])
 
 /** Failures of somebody behind us, which pass by themselves. */
 const RETRY_AFTER_SECONDS: ReadonlyMap<number, number> = new Map([

@@ -24,6 +24,13 @@ export interface GuardOptions {
   onDenied?: ((denial: Denial) => void) | undefined
 }
 
+/** Who is watched. */
+export interface Watched {
+  visitor: Visitor
+  /** Told of the tenant that lets the visitor in, before anything is read. What it throws ends the request. */
+  onAdmitted: (tenant: number) => void
+}
+
 /** What answering reads from. */
 export interface Sources {
   source: GatewaySource
@@ -53,7 +60,7 @@ export class Guard {
   }
 
   /** @throws CONTENT_DENIED, CONTENT_DENIED_BY_LAW; UNAUTHORIZED, FORBIDDEN, UNAVAILABLE as `admit` */
-  watch(request: GatewayRequest, visitor: Visitor, { source, names, paths }: Sources): Guarded {
+  watch(request: GatewayRequest, { visitor, onAdmitted }: Watched, { source, names, paths }: Sources): Guarded {
     const { path } = request
     let isRestricted = false
     const enter = (root: CID, segments: readonly string[]): void => {
@@ -64,7 +71,7 @@ export class Guard {
       const asked = `/ipfs/${cidKey(root)}${encodeSegments(segments)}`
       const named = path.namespace === 'ipns' ? [`/ipns/${path.root}${encodeSegments(path.segments)}`] : []
       const roots = grantors.roots.map((key) => `/ipfs/${key}`)
-      admit(grantors.all, { visitor, paths: [asked, ...named, ...roots], rules: this.#options.rules })
+      onAdmitted(admit(grantors.all, { visitor, paths: [asked, ...named, ...roots], rules: this.#options.rules }))
     }
     if (path.namespace === 'ipfs') enter(path.root, path.segments)
     else this.#refuse(this.#options.rules.denylists.name(nameText(path.root), path.segments))

@@ -15,7 +15,7 @@ const GENERATED = 'public, max-age=604800, stale-while-revalidate=2678400'
 export const CORS: Readonly<Headers> = {
   'access-control-allow-origin': '*',
   'access-control-allow-methods': 'GET, HEAD, OPTIONS',
-  'access-control-allow-headers': 'Content-Type, Range, User-Agent, X-Requested-With',
+  'access-control-allow-headers': 'Authorization, Content-Type, Range, User-Agent, X-Requested-With',
   'access-control-expose-headers':
     'Content-Range, Content-Length, ETag, X-Chunked-Output, X-Ipfs-Path, X-Ipfs-Roots, X-Stream-Output',
 }

@@ -21,11 +21,11 @@ export interface Outcome {
 
 /** The gateway's events. Labels have few values: nothing that a client can choose freely. */
 export interface GatewayMetrics {
-  began(): void
-  ended(outcome: Outcome): void
+  began: () => void
+  ended: (outcome: Outcome) => void
   /** A block was found, or at last not. */
-  found(level: Level | 'nowhere'): void
-  denied(denial: Denial): void
+  found: (level: Level | 'nowhere') => void
+  denied: (denial: Denial) => void
 }
 
 export const NO_METRICS: GatewayMetrics = { began() {}, ended() {}, found() {}, denied() {} }

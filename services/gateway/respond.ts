@@ -28,7 +28,7 @@ import { answerTar } from './tar.ts'
 
 /** What answering takes beside the request. */
 export interface ReadingOptions {
-  paths: KnownPaths
+  paths: Pick<KnownPaths, 'follow'>
   names: Names
   settings: GatewaySettings
   signal: AbortSignal

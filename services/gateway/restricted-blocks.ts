@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 import { CID } from 'multiformats/cid'
 import type { BlockReader } from '../blocks/contract.ts'
 import { isIdentity } from '../core/cid.ts'
@@ -86,7 +87,12 @@ export class RestrictedBlocks {
     const cid = CID.parse(root)
     const held = store.root(cid)
     if (held !== undefined) {
-      for (const entry of store.manifest(cid)) this.#add(entry.cid, root)
+      let count = 0
+      for (const entry of store.manifest(cid)) {
+        this.#add(entry.cid, root)
+        // A million of them must not hold up everything else.
+        if (++count % PAGE_ENTRIES === 0) await setImmediate()
+      }
       return true
     }
     for (const node of nodes()) {

@@ -1,12 +1,16 @@
 import type { BlockReader } from '../blocks/contract.ts'
 import type { Log } from '../runtime/log.ts'
 import { listen } from '../runtime/http/server.ts'
+import { NO_RULES, type RulesInForce } from '../core/rules-in-force.ts'
 import { SECOND_MS } from '../core/units.ts'
 import type { PeerClient } from '../swarm/client.ts'
+import { Budgets } from './budgets.ts'
 import { answerRequest, type ExchangeOptions } from './exchange.ts'
+import { Guard, type GuardOptions } from './guard.ts'
 import type { Holders } from './holders.ts'
 import { HostTable, type GatewayHost } from './hosts.ts'
 import { KnownPaths } from './known-paths.ts'
+import { NO_METRICS, type GatewayMetrics } from './metrics.ts'
 import { NO_NAMES, type Names } from './names.ts'
 import type { Routing } from './routing.ts'
 import { DEFAULT_SETTINGS, type GatewaySettings } from './settings.ts'
@@ -35,6 +39,12 @@ export interface GatewayOptions {
   names?: Names
   /** Whom it names as providers, as a delegated router. @default it is none */
   routing?: Routing
+  /** Denylists and restricted roots. @default everything is for everybody */
+  rules?: RulesInForce
+  /** Which blocks belong to restricted roots. @default only the roots themselves are known */
+  restricted?: GuardOptions['restricted']
+  /** @default nothing is counted */
+  metrics?: GatewayMetrics
   /** Closes the gateway. */
   signal?: AbortSignal
 }
@@ -59,7 +69,10 @@ const THIS_MACHINE = ['127.0.0.0/8', '::1']
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { store, holders, network, log, host, port, signal } = options
   const settings = { ...DEFAULT_SETTINGS, ...options.settings }
-  const source = chainSources({ store, holders, network, cacheBytes: settings.cacheBytes, log })
+  const metrics = options.metrics ?? NO_METRICS
+  const { rules = NO_RULES, restricted } = options
+  const { cacheBytes } = settings
+  const source = chainSources({ store, holders, network, cacheBytes, onFound: metrics.found, log })
   const exchange: ExchangeOptions = {
     source,
     paths: new KnownPaths(),
@@ -70,6 +83,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     isProxy: options.isProxy ?? false,
     names: options.names ?? NO_NAMES,
     routing: options.routing,
+    guard: new Guard({ rules, restricted, onDenied: metrics.denied }),
+    budgets: new Budgets(settings),
+    metrics,
   }
   const listening = await listen((request, response) => void answerRequest(request, response, exchange), {
     host,

@@ -1,7 +1,8 @@
 import { KIB, MIB, MINUTE_MS, SECOND_MS } from '../core/units.ts'
+import type { BudgetLimits } from './budgets.ts'
 
 /** What a gateway grants its clients. Every number bounds memory, sockets or time that one client can take. */
-export interface GatewaySettings {
+export interface GatewaySettings extends BudgetLimits {
   /** Connections at once, over all clients. */
   maxConnections: number
   /** Connections at once from one address. A reverse proxy in front needs more. */
@@ -38,4 +39,9 @@ export const DEFAULT_SETTINGS: GatewaySettings = {
   maxAnswerBytes: 64 * KIB * MIB,
   readAheadBlocks: 4,
   cacheBytes: 64 * MIB,
+  addressRequestsPerSecond: Number.POSITIVE_INFINITY,
+  addressBytesPerSecond: Number.POSITIVE_INFINITY,
+  hostBytesPerSecond: Number.POSITIVE_INFINITY,
+  tenantBytesPerSecond: Number.POSITIVE_INFINITY,
+  burstSeconds: 10,
 }

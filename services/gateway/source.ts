@@ -7,6 +7,7 @@ import type { Log } from '../runtime/log.ts'
 import type { PeerClient } from '../swarm/client.ts'
 import { BlockCache } from './block-cache.ts'
 import type { Holders } from './holders.ts'
+import type { Level } from './metrics.ts'
 import { SingleFlight } from './single-flight.ts'
 
 /** Where a gateway's blocks come from; every block has been hashed against its CID in this process. */
@@ -24,6 +25,8 @@ export interface SourceOptions {
   /** Asked for what no holder has; undefined where content of others is not fetched. */
   network?: Pick<PeerClient, 'block'> | undefined
   cacheBytes: number
+  /** Told where each block was found. */
+  onFound?: ((level: Level | 'nowhere') => void) | undefined
   log: Log
 }
 
@@ -31,14 +34,17 @@ export interface SourceOptions {
  * Chains the places where a block can be. A block that this node's disk lost or spoiled is taken from another holder,
  * and its failure told only when nobody has it. Each block is fetched once however many ask for it meanwhile.
  */
-export function chainSources({ store, holders, network, cacheBytes, log }: SourceOptions): GatewaySource {
+export function chainSources({ store, holders, network, cacheBytes, onFound, log }: SourceOptions): GatewaySource {
   const cache = new BlockCache(cacheBytes)
   const fetches = new SingleFlight<Uint8Array | undefined>()
 
   /** @throws CORRUPT_BLOCK, STORAGE_FAILED */
   async function fromHere(key: string, cid: CID, options: Abortable | undefined): Promise<Uint8Array | undefined> {
-    const bytes = cache.get(key) ?? (await store.get(cid, options))
-    if (bytes !== undefined) cache.offer(key, bytes)
+    const cached = cache.get(key)
+    const bytes = cached ?? (await store.get(cid, options))
+    if (bytes === undefined) return undefined
+    onFound?.(cached === undefined ? 'store' : 'memory')
+    cache.offer(key, bytes)
     return bytes
   }
 
@@ -59,7 +65,9 @@ export function chainSources({ store, holders, network, cacheBytes, log }: Sourc
   }
 
   async function fromElsewhere(key: string, cid: CID, root: CID, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    const bytes = (await holders?.find(cid, root, { signal })) ?? (await network?.block(cid, { signal }))
+    const held = await holders?.find(cid, root, { signal })
+    const bytes = held ?? (await network?.block(cid, { signal }))
+    onFound?.(held !== undefined ? 'holder' : bytes === undefined ? 'nowhere' : 'network')
     if (bytes !== undefined) cache.offer(key, bytes)
     return bytes
   }

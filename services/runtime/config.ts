@@ -100,6 +100,20 @@ export const SETTINGS = {
     '',
     'Where DNSLinks are looked up: system, or addresses of DNS servers; only HOLDFAST_DNSLINKS when empty',
   ),
+  HOLDFAST_GATEWAY_REQUEST_RATE: setting(
+    count(0, 1_000_000),
+    '1000',
+    'Requests a second that one address may send to the gateway, ten times as many at once; trusted proxies are no address; 0: any number',
+  ),
+  HOLDFAST_GATEWAY_BYTE_RATE: optional(
+    size,
+    'Bytes a second that the gateway sends to one address; any number when unset',
+  ),
+  HOLDFAST_GATEWAY_HOST_BYTE_RATE: optional(size, 'Bytes a second that the gateway sends under one host; likewise'),
+  HOLDFAST_GATEWAY_TENANT_BYTE_RATE: optional(
+    size,
+    "Bytes a second that the gateway sends of one account's restricted content; likewise",
+  ),
   HOLDFAST_NOFETCH: setting(flag, 'true', 'Whether the gateway answers 404 at once for what no node holds'),
   HOLDFAST_DHT_PROTOCOL: setting(text, '/holdfast/kad/1.0.0', 'DHT of the peers; /ipfs/kad/1.0.0 is the public one'),
   HOLDFAST_BOOTSTRAP: setting(list, '', 'Multiaddrs of peers to stay connected to'),

@@ -15,7 +15,7 @@ const get = (path: string, headers: Record<string, string> = {}): Promise<Answer
   ask(gateway.url, path, { headers })
 
 function withoutVolatile({ headers, ...rest }: Answered): unknown {
-  const { date: _date, ...stable } = headers
+  const { date: _date, 'server-timing': _timing, ...stable } = headers
   return { ...rest, headers: stable }
 }
 
