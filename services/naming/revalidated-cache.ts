@@ -2,8 +2,10 @@ import { HoldfastError } from '../core/errors.ts'
 import { SECOND_MS } from '../core/units.ts'
 import { unlessAborted } from '../core/unless-aborted.ts'
 
-/** How long it stays known that there is nothing (better), or that asking failed while something usable was there. */
+/** How long it stays known that there is nothing, or that asking failed while something usable was there. */
 const ASK_AGAIN_MS = 15 * SECOND_MS
+/** For values that say they are fresh for no time at all. */
+const MIN_FRESH_MS = SECOND_MS
 const MAX_SEARCHES = 1_024
 
 export interface CacheOptions<V> {
@@ -74,7 +76,8 @@ export class RevalidatedCache<V> implements AsyncDisposable {
     const known = this.#entries.get(key)?.value
     const kept = known === undefined ? value : better(known, value)
     const until = usableUntilMs(kept, now)
-    const freshUntilMs = until >= now ? Math.min(now + freshMs(kept), until) : now + ASK_AGAIN_MS
+    const freshUntilMs =
+      until >= now ? Math.min(now + Math.max(freshMs(kept), MIN_FRESH_MS), until) : now + ASK_AGAIN_MS
     this.#put(key, { value: kept, freshUntilMs, usableUntilMs: until })
   }
 
@@ -116,18 +119,20 @@ export class RevalidatedCache<V> implements AsyncDisposable {
 
   async #run(key: string, search: (signal: AbortSignal) => AsyncIterable<V>, onUsable: () => void): Promise<void> {
     const timeout = AbortSignal.timeout(this.#options.searchMs)
+    let isAnswered = false
     try {
       for await (const value of search(AbortSignal.any([this.#stop.signal, timeout]))) {
         this.offer(key, value)
+        isAnswered = true
         if (this.#usable(key) !== undefined) onUsable()
       }
     } catch (cause) {
       if (this.#usable(key) === undefined) throw timeout.aborted ? tookTooLong(cause) : cause
     }
-    this.#askLater(key)
+    if (!isAnswered) this.#askLater(key)
   }
 
-  /** After a search nobody needs to ask again for a while, even if it gave nothing. */
+  /** What a search did not find need not be searched for again at once; what is known stays. */
   #askLater(key: string): void {
     const soon = this.#options.nowMs() + ASK_AGAIN_MS
     const entry = this.#entries.get(key) ?? { value: undefined, freshUntilMs: 0, usableUntilMs: 0 }
