@@ -42,7 +42,6 @@ function text(header: Buffer, start: number, length: number): string {
     .subarray(start, start + length)
     .toString('latin1')
     .replace(/\0.*$/s, '')
-    .trim()
 }
 
 function checkSum(header: Buffer): void {
