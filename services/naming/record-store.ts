@@ -2,17 +2,19 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HoldfastError, hasCode } from '../core/errors.ts'
-import type { IpnsName } from './ipns-name.ts'
+import { parseIpnsName, type IpnsName } from './ipns-name.ts'
 import { hasEnded, verifyIpnsRecord, type IpnsRecord } from './ipns-record.ts'
 import { compareRecords } from './newer-record.ts'
 import type { RecordSource } from './record-source.ts'
-import { parseIpnsName } from './ipns-name.ts'
 
 /** Names that a store keeps records of. Each takes one small file. */
 const MAX_NAMES = 100_000
 /** Records of other names that are looked at for one that has ended when the store is full. */
 const LOOKED_AT_WHEN_FULL = 64
 const INCOMING = 'incoming'
+/** Folders and files of the store; whatever else lies there is left alone. */
+const SHELF = /^[0-9a-z]{2}$/
+const NAME = /^k[0-9a-z]{50,}$/
 
 /** The newest record of each name, on this node's disk. One process writes; any number may read. */
 export interface RecordStore extends RecordSource {
@@ -47,11 +49,11 @@ export async function openRecordStore(folder: string, options: RecordStoreOption
     await mkdir(join(folder, INCOMING), { recursive: true })
     let names = 0
     for (const shelf of await readdir(folder)) {
-      if (shelf !== INCOMING) names += (await readdir(join(folder, shelf))).length
+      if (SHELF.test(shelf)) names += (await namesOn(join(folder, shelf))).length
     }
     return new FileRecordStore(folder, names, options)
   } catch (cause) {
-    throw diskFailure(cause)
+    throw cause instanceof HoldfastError ? cause : diskFailure(cause)
   }
 }
 
@@ -89,9 +91,13 @@ class FileRecordStore implements RecordStore {
       const bytes = await this.get(name)
       const known = bytes && intact(name, bytes)
       if (known !== undefined && compareRecords(record, known) <= 0) return known
-      if (bytes === undefined) await this.#makeRoom(name)
-      await this.#write(name, record.bytes)
-      if (bytes === undefined) this.#names += 1
+      if (bytes === undefined) await this.#takePlace(name)
+      try {
+        await this.#write(name, record.bytes)
+      } catch (cause) {
+        if (bytes === undefined) this.#names -= 1
+        throw cause
+      }
       return record
     })
   }
@@ -121,9 +127,13 @@ class FileRecordStore implements RecordStore {
   }
 
   /** A full store gives the place of a record that has ended; those that have not are never given up. */
+  async #takePlace(name: IpnsName): Promise<void> {
+    if (this.#names >= this.#maxNames) await this.#makeRoom(name)
+    this.#names += 1
+  }
+
   async #makeRoom(name: IpnsName): Promise<void> {
-    if (this.#names < this.#maxNames) return
-    const neighbours = await readdir(this.#shelfOf(name)).catch(() => [])
+    const neighbours = await namesOn(this.#shelfOf(name))
     for (const text of neighbours.slice(0, LOOKED_AT_WHEN_FULL)) {
       const neighbour = parseIpnsName(text)
       const bytes = await this.get(neighbour)
@@ -139,7 +149,8 @@ class FileRecordStore implements RecordStore {
     const incoming = join(this.#folder, INCOMING, randomUUID())
     try {
       await writeDurably(incoming, bytes)
-      await mkdir(this.#shelfOf(name), { recursive: true })
+      const made = await mkdir(this.#shelfOf(name), { recursive: true })
+      if (made !== undefined) await syncFolder(this.#folder)
       await rename(incoming, this.#fileOf(name))
       await syncFolder(this.#shelfOf(name))
     } catch (cause) {
@@ -155,6 +166,15 @@ class FileRecordStore implements RecordStore {
 
   #fileOf(name: IpnsName): string {
     return join(this.#shelfOf(name), name.text)
+  }
+}
+
+async function namesOn(shelf: string): Promise<string[]> {
+  try {
+    return (await readdir(shelf)).filter((file) => NAME.test(file))
+  } catch (cause) {
+    if (isMissing(cause)) return []
+    throw diskFailure(cause)
   }
 }
 

@@ -2,6 +2,7 @@ import { benchApiPins } from './api-pins.ts'
 import { benchBlocks } from './blocks.ts'
 import { benchCluster } from './cluster.ts'
 import { benchGateway } from './gateway.ts'
+import { benchNaming } from './naming.ts'
 import { benchPins } from './pins.ts'
 import { printRows, type Row } from './rows.ts'
 import { benchTransfer } from './transfer.ts'
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   gateway: benchGateway,
   pins: benchPins,
   api: benchApiPins,
+  naming: benchNaming,
 }
 
 const wanted = process.argv.slice(2)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -110,6 +110,18 @@ test('what a crash left half-written is gone after the start', async () => {
   const store = await openRecordStore(folder.path)
   assert.equal(store.size, 0)
   assert.deepEqual(await readdir(join(folder.path, 'incoming')), [])
+})
+
+test('files that are not of the store are left alone and not counted', async () => {
+  await using folder = await temporaryFolder()
+  const key = generateSigningKey()
+  await writeFile(join(folder.path, 'notes'), '')
+  await (await openRecordStore(folder.path)).put(key.name, recordOf(key))
+  await writeFile(join(folder.path, key.name.text.slice(-2), 'notes'), '')
+  const store = await openRecordStore(folder.path, { maxNames: 1 })
+  assert.equal(store.size, 1)
+  assert.equal((await store.put(key.name, recordOf(key, { sequence: 2n }))).sequence, 2n)
+  await readFile(join(folder.path, 'notes'))
 })
 
 test('a folder that cannot be written is a failure with a code', async () => {
