@@ -74,7 +74,7 @@ export class Guard {
       onAdmitted(admit(grantors.all, { visitor, paths: [asked, ...named, ...roots], rules: this.#options.rules }))
     }
     if (path.namespace === 'ipfs') enter(path.root, path.segments)
-    else this.#refuse(this.#options.rules.denylists.name(nameText(path.root), path.segments))
+    else this.#refuseName(nameText(path.root), path.segments)
     return {
       source: { of: (root) => this.#blocks(source.of(root)), local: this.#blocks(source.local) },
       names: {
@@ -108,10 +108,15 @@ export class Guard {
     }
   }
 
-  /** The root itself counts too: who may not have it may not have what is under it. */
+  /** The root itself counts too, and so does a name: who may not have it may not have what is under it. */
   #refuseDenied(root: CID, segments: readonly string[]): void {
     const { denylists } = this.#options.rules
     this.#refuse(denylists.block(root) ?? (segments.length > 0 ? denylists.content(root, segments) : undefined))
+  }
+
+  #refuseName(name: string, segments: readonly string[]): void {
+    const { denylists } = this.#options.rules
+    this.#refuse(denylists.name(name, []) ?? denylists.name(name, segments))
   }
 
   #refuse(denial: Denial | undefined): void {
