@@ -10,6 +10,7 @@ import { routeToCluster } from './gateway/cluster-routing.ts'
 import { findHolders } from './gateway/holders.ts'
 import { gatewayMetrics } from './gateway/metrics.ts'
 import { namesOf } from './gateway/names.ts'
+import { neighbourRecords } from './gateway/neighbour-records.ts'
 import { RestrictedBlocks } from './gateway/restricted-blocks.ts'
 import { startGateway } from './gateway/server.ts'
 import type { GatewaySettings } from './gateway/settings.ts'
@@ -89,10 +90,11 @@ async function openGateway(
   await using opened = new AsyncDisposableStack()
   const upNodes = (): DirectoryNode[] => directory.current.nodes.filter(({ liveness }) => liveness === 'up')
   const otherNodes = (): string[] => upNodes().flatMap(({ name }) => (name === ownName() ? [] : [name]))
+  const otherGateways = (): string[] => upNodes().flatMap((node) => (node.name === ownName() ? [] : [node.gateway]))
   const records = await openRecordStore(join(folder, 'names'))
   const resolver = opened.use(
     new NameResolver({
-      records: askInOrder([records]),
+      records: askInOrder([records, neighbourRecords(otherGateways)]),
       staticLinks: parseDnsLinks(config.HOLDFAST_DNSLINKS),
       ...lookUpOf(config.HOLDFAST_DNS),
     }),

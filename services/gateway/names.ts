@@ -4,7 +4,7 @@ import { hasCode, HoldfastError } from '../core/errors.ts'
 import { DAY_MS } from '../core/units.ts'
 import { parseDnsName } from '../naming/dns-name.ts'
 import type { IpnsName } from '../naming/ipns-name.ts'
-import { ttlMs, validateIpnsRecord, validUntilMs } from '../naming/ipns-record.ts'
+import { ttlMs, validateIpnsRecord, validUntilMs, type IpnsRecord } from '../naming/ipns-record.ts'
 import type { NameResolver } from '../naming/name-resolver.ts'
 import type { RecordStore } from '../naming/record-store.ts'
 import { parseKey } from './name-text.ts'
@@ -36,8 +36,8 @@ export interface Names {
    * @throws NAME_NOT_RESOLVED, NAME_LOOP, UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE
    */
   resolve(name: string, options: Abortable): Promise<NamedPlace>
-  /** Undefined when no valid one is known. */
-  record(name: IpnsName, options: Abortable): Promise<NameRecord | undefined>
+  /** Undefined when no valid one is known; with `isLocal` nobody else is asked. */
+  record(name: IpnsName, options: Abortable & { isLocal?: boolean }): Promise<NameRecord | undefined>
   /**
    * Takes a signed record of a key; one that is older than the known one changes nothing.
    * @throws INVALID_RECORD when it is not a valid record of that key; STORAGE_FULL, STORAGE_FAILED
@@ -47,6 +47,25 @@ export interface Names {
 
 /** Names as this node resolves and keeps them. */
 export function namesOf({ resolver, store }: { resolver: NameResolver; store: RecordStore }): Names {
+  async function found(name: IpnsName, options: Abortable): Promise<IpnsRecord | undefined> {
+    try {
+      return await resolver.record(name, options)
+    } catch (error) {
+      if (hasCode(error, 'NAME_NOT_RESOLVED')) return undefined
+      throw error
+    }
+  }
+
+  async function stored(name: IpnsName): Promise<IpnsRecord | undefined> {
+    const bytes = await store.get(name, {})
+    try {
+      return bytes && validateIpnsRecord(name, bytes, Date.now())
+    } catch (error) {
+      if (hasCode(error, 'INVALID_RECORD')) return undefined
+      throw error
+    }
+  }
+
   return {
     async isLinked(domain, options) {
       return (await resolver.link(domain, options)) !== undefined
@@ -59,14 +78,10 @@ export function namesOf({ resolver, store }: { resolver: NameResolver; store: Re
       return { root, segments, maxAgeMs: Math.min(lifetime, DAY_MS) }
     },
     async record(name, options) {
-      try {
-        const record = await resolver.record(name, options)
-        const validMs = Math.max(0, validUntilMs(record) - Date.now())
-        return { bytes: record.bytes, maxAgeMs: Math.min(ttlMs(record), validMs, DAY_MS), validMs }
-      } catch (error) {
-        if (hasCode(error, 'NAME_NOT_RESOLVED')) return undefined
-        throw error
-      }
+      const record = options.isLocal === true ? await stored(name) : await found(name, options)
+      if (record === undefined) return undefined
+      const validMs = Math.max(0, validUntilMs(record) - Date.now())
+      return { bytes: record.bytes, maxAgeMs: Math.min(ttlMs(record), validMs, DAY_MS), validMs }
     },
     async publish(name, bytes) {
       resolver.offer(name, await store.put(name, validateIpnsRecord(name, bytes, Date.now())))

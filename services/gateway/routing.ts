@@ -95,11 +95,11 @@ async function answerIpns(request: IncomingMessage, id: string, options: Routing
 }
 
 async function giveRecord(request: IncomingMessage, id: string, { names, signal }: RoutingOptions): Promise<Answer> {
-  const { accept } = request.headers
+  const { accept, 'cache-control': cached = '' } = request.headers
   if (accept !== undefined && !accept.includes('*/*') && !accept.includes(IPNS_RECORD)) {
     throw new HoldfastError('NOT_ACCEPTABLE', `A record is given as ${IPNS_RECORD} alone.`)
   }
-  const record = await names.record(readName(id), { signal })
+  const record = await names.record(readName(id), { signal, isLocal: cached.includes('only-if-cached') })
   if (record === undefined) throw new HoldfastError('NOT_FOUND', 'No record of this name is known.')
   const { bytes, maxAgeMs, validMs } = record
   const etag = `"${fingerprint(Buffer.from(bytes).toString('base64'))}"`
