@@ -1,6 +1,7 @@
 import { benchApiPins } from './api-pins.ts'
 import { benchBlocks } from './blocks.ts'
 import { benchCluster } from './cluster.ts'
+import { benchDenylist } from './denylist.ts'
 import { benchGateway } from './gateway.ts'
 import { benchNaming } from './naming.ts'
 import { benchPins } from './pins.ts'
@@ -13,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   cluster: benchCluster,
   transfer: benchTransfer,
   gateway: benchGateway,
+  denylist: benchDenylist,
   pins: benchPins,
   api: benchApiPins,
   naming: benchNaming,
