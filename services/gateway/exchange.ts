@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { randomUUID } from 'node:crypto'
 import { HoldfastError } from '../core/errors.ts'
+import { hasBody } from '../runtime/http/body.ts'
+import { endLingering } from '../runtime/http/linger.ts'
 import type { Log } from '../runtime/log.ts'
 import { Account, type AccountOptions } from './account.ts'
 import type { Answer } from './answer.ts'
@@ -151,8 +153,17 @@ async function send(
   response: ServerResponse,
   { settings, account }: { settings: GatewaySettings; account: Account },
 ): Promise<void> {
-  response.writeHead(status, { ...CORS, vary: 'Accept', 'server-timing': account.answering(), ...headers })
-  if (request.method === 'HEAD' || body === undefined) response.end()
+  // What is left of a body that nobody wanted must not be taken for the next request.
+  const isUnread = hasBody(request) && !request.complete
+  response.writeHead(status, {
+    ...CORS,
+    vary: 'Accept',
+    'server-timing': account.answering(),
+    ...headers,
+    ...(isUnread ? { connection: 'close' } : {}),
+  })
+  if (isUnread && body instanceof Uint8Array) await endLingering(response, body)
+  else if (request.method === 'HEAD' || body === undefined) response.end()
   else if (body instanceof Uint8Array) await sendWhole(body, response, settings)
   else {
     await pumpBody(body, response, settings)

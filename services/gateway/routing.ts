@@ -131,7 +131,8 @@ async function takeRecord(request: IncomingMessage, id: string, { names, signal 
 async function bodyOf(request: IncomingMessage, signal: AbortSignal): Promise<Uint8Array> {
   const pieces: Buffer[] = []
   let length = 0
-  for await (const piece of request as AsyncIterable<Buffer>) {
+  // The rest of a body that is refused is for whoever answers.
+  for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     signal.throwIfAborted()
     length += piece.length
     if (length > MAX_RECORD_BYTES) {

@@ -6,6 +6,7 @@ import { filterPeers } from '../../services/gateway/peer-filters.ts'
 import { cidOf } from '../support/dag.ts'
 import { openFixtureGateway, recordFixtures } from '../support/gateway-fixtures.ts'
 import { ask, type Answered } from '../support/gateway.ts'
+import { sendRaw } from '../support/web.ts'
 
 /** Delegated routing: https://specs.ipfs.tech/routing/http-routing-v1/ */
 
@@ -148,6 +149,18 @@ suite('a record', () => {
     assert.equal((await put(NAME, Buffer.alloc(20_000))).status, 400)
     assert.equal((await put('nonsense', bytesOf('12D3'))).status, 400)
     assert.equal((await put(NAME, bytesOf('12D3'), 'application/json')).status, 406)
+  })
+
+  test('that is refused before it has come is told why, and nothing of it is taken for a request', async () => {
+    const smuggled = `GET /routing/v1/ipns/${NAME} HTTP/1.1\r\nHost: x\r\n\r\n`
+    const head = `PUT /routing/v1/ipns/${NAME} HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n`
+    const answered = await sendRaw(
+      Number(new URL(opened.gateway.url).port),
+      head + smuggled.repeat(400).slice(0, 40_000),
+    )
+    assert.match(answered, /^HTTP\/1\.1 400 Bad Request\r\n/)
+    assert.match(answered, /at most 10240 bytes/)
+    assert.equal(answered.split('HTTP/1.1 ').length, 2)
   })
 
   test('may be put by pages of other origins', async () => {
