@@ -116,9 +116,10 @@ async function block({ peer }: Parts, { response, url, params, signal }: Exchang
   response.end(bytes)
 }
 
-async function provide({ providing }: Parts, { request, response }: Exchange): Promise<void> {
+async function provide({ peer, providing }: Parts, { request, response }: Exchange): Promise<void> {
   const { roots } = provideBody.parse(await readJson(request))
   providing.provide(roots.map(parseCid))
+  void peer.serving.lookAgain()
   response.writeHead(202).end()
 }
 

@@ -24,6 +24,9 @@ export interface BitswapPort {
   peerWantLists: {
     receiveMessage(peer: PeerId, message: IncomingMessage): void
     ledgerForPeer(peer: PeerId): { sendQueue: { onIdle(): Promise<void> } } | undefined
+    /** Who has sent us wants and is still connected. */
+    peers(): PeerId[]
+    wantListForPeer(peer: PeerId): LedgerWant[] | undefined
   }
 }
 
@@ -41,6 +44,12 @@ export interface WantEntry {
   cancel?: boolean
   wantType?: 'WantBlock' | 'WantHave'
   sendDontHave?: boolean
+}
+
+/** A want in the ledger of a peer; `want`: nothing was sent for it, because we lack the block. */
+export interface LedgerWant extends Required<Pick<WantEntry, 'priority' | 'wantType' | 'sendDontHave'>> {
+  cid: CID
+  status: 'want' | 'sending' | 'sent'
 }
 
 export interface IncomingMessage {
@@ -79,7 +88,9 @@ function bitswapPort(broker: unknown): BitswapPort {
     typeof port?.network?.sendMessage === 'function' &&
     typeof port.wantList?.addEventListener === 'function' &&
     typeof port.peerWantLists?.receiveMessage === 'function' &&
-    typeof port.peerWantLists.ledgerForPeer === 'function'
+    typeof port.peerWantLists.ledgerForPeer === 'function' &&
+    typeof port.peerWantLists.peers === 'function' &&
+    typeof port.peerWantLists.wantListForPeer === 'function'
   if (!isWhole) throw new HoldfastError('INTERNAL_ERROR', 'This version of @helia/bitswap is not the one we know.')
   return port as BitswapPort
 }

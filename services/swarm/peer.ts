@@ -21,7 +21,7 @@ import type { Log } from './log.ts'
 import { nameResolvers, type NameLookup } from './name-resolvers.ts'
 import { ReaderBlockstore } from './reader-blockstore.ts'
 import { RecordDatastore } from './record-datastore.ts'
-import { paceServing } from './serving.ts'
+import { paceServing, type Serving } from './serving.ts'
 import { readAnchor, stayConnected } from './stay-connected.ts'
 import { Wants } from './wants.ts'
 
@@ -65,6 +65,7 @@ export interface Peer extends AsyncDisposable {
   readonly helia: HeliaWithLibp2p<PeerServices>
   readonly reader: BlockReader
   readonly wants: Wants
+  readonly serving: Serving
   readonly log: Log
   /** Aborts when the peer is disposed. */
   readonly signal: AbortSignal
@@ -97,7 +98,7 @@ export async function openPeer({ reader, settings, log, names }: PeerParts): Pro
   const { libp2p } = helia
   const port = bitswap()
   const wants = new Wants(port)
-  paceServing(port.peerWantLists, {
+  const serving = paceServing(port.peerWantLists, {
     sizeOf: (cid) => reader.sizeOf(cid),
     isConnected: (peer) => libp2p.getConnections(peer).length > 0,
   })
@@ -110,6 +111,7 @@ export async function openPeer({ reader, settings, log, names }: PeerParts): Pro
     helia,
     reader,
     wants,
+    serving,
     log,
     signal: stopping.signal,
     async [Symbol.asyncDispose]() {

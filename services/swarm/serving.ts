@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { PeerId } from '@libp2p/interface'
 import { CID } from 'multiformats/cid'
 import { MAX_BLOCK_BYTES } from '../core/limits.ts'
@@ -30,18 +31,31 @@ export interface ServingOptions {
   isConnected: (peer: PeerId) => boolean
 }
 
+export interface Serving {
+  /**
+   * Serves wants for blocks that we lacked when they came and have now. To be called when content has come: who was told
+   * DONT_HAVE waits for us to say otherwise, and Kubo asks again only after most of a minute.
+   */
+  lookAgain(): Promise<void>
+  /** Wants of a peer that were not answered with a block. */
+  wantsOf(peer: PeerId): number
+}
+
 /**
  * Hands a peer's wants to bitswap's ledger a few at a time. The ledger loads every block of the wants that it is given
  * before it sends the first: 1,024 wants for blocks of 1 MiB, as a plain Helia sends for a file of 1 GiB, would cost
  * 1 GiB of memory, and all of it would have to leave within one send timeout.
  */
-export function paceServing(ledgers: BitswapPort['peerWantLists'], options: ServingOptions): void {
+export function paceServing(ledgers: BitswapPort['peerWantLists'], options: ServingOptions): Serving {
   const receive = ledgers.receiveMessage.bind(ledgers)
   const served = new Map<string, Served>()
   const turns = new Turns(MAX_SERVED_PEERS)
+  let looking: Promise<void> | undefined
+  let isLookDue = false
 
   ledgers.receiveMessage = (peer: PeerId, message: IncomingMessage) => {
     const { wantlist } = message
+    takeBack(peer)
     if (wantlist === undefined || wantlist.entries.length === 0) return receive(peer, message)
     const mine = servedOf(peer)
     if (wantlist.full === true) mine.waiting.clear()
@@ -50,6 +64,32 @@ export function paceServing(ledgers: BitswapPort['peerWantLists'], options: Serv
     // Carries the account of blocks received and what is for the ledger at once.
     receive(peer, { ...message, wantlist: { entries: cancels, full: wantlist.full ?? false } })
     if (!mine.isRunning) void serve(mine)
+  }
+
+  /** Any message makes the ledger load all that it owes: what has come since goes to the end of our line instead. */
+  function takeBack(peer: PeerId): void {
+    const owed = (ledgers.wantListForPeer(peer) ?? []).filter(
+      ({ status, cid }) => status === 'want' && options.sizeOf(cid) !== undefined,
+    )
+    if (owed.length === 0) return
+    const mine = servedOf(peer)
+    const cancels = owed.map(({ cid }) => ({ cid: cid.bytes, priority: 1, cancel: true }))
+    receive(peer, { wantlist: { entries: cancels, full: false }, blocks: [], blockPresences: [], pendingBytes: 0 })
+    for (const { cid, priority, wantType, sendDontHave } of owed) {
+      queue(mine.waiting, { cid: cid.bytes, priority, wantType, sendDontHave })
+    }
+    if (!mine.isRunning) void serve(mine)
+  }
+
+  async function look(): Promise<void> {
+    while (isLookDue) {
+      isLookDue = false
+      for (const peer of ledgers.peers()) {
+        takeBack(peer)
+        await setImmediate()
+      }
+    }
+    looking = undefined
   }
 
   function servedOf(peer: PeerId): Served {
@@ -75,6 +115,15 @@ export function paceServing(ledgers: BitswapPort['peerWantLists'], options: Serv
     }
     mine.isRunning = false
     served.delete(mine.peer.toString())
+  }
+
+  return {
+    lookAgain() {
+      isLookDue = true
+      looking ??= look()
+      return looking
+    },
+    wantsOf: (peer) => (ledgers.wantListForPeer(peer) ?? []).filter(({ status }) => status === 'want').length,
   }
 }
 

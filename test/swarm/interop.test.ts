@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import * as dagPb from '@ipld/dag-pb'
+import type { PeerId } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
 import { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import { sha256 } from 'multiformats/hashes/sha2'
@@ -9,7 +11,7 @@ import { DAG_PB, RAW } from '../../services/core/cid.ts'
 import { matches } from '../../services/core/verify.ts'
 import { retrieve } from '../../services/swarm/retrieve.ts'
 import { seededBytes } from '../support/random-bytes.ts'
-import { spawnPlainHelia } from '../support/spawn-plain-helia.ts'
+import { spawnPlainHelia, type PlainHelia } from '../support/spawn-plain-helia.ts'
 import { loopbackSettings, openTestPeer, type TestPeer } from '../support/test-peer.ts'
 import type { NewBlock, TestStore } from '../support/test-store.ts'
 import { until } from '../support/until.ts'
@@ -41,6 +43,10 @@ async function* checked(blocks: AsyncIterable<NewBlock>, store: TestStore): Asyn
   }
 }
 
+function peerOf({ addresses }: PlainHelia): PeerId {
+  return peerIdFromString(addresses[0]?.split('/p2p/')[1] ?? '')
+}
+
 /** Fetches into the peer's own store, and answers how many blocks came. */
 async function fetchAll({ peer, store }: TestPeer, root: CID, origins: string[]): Promise<number> {
   const count = await store.put(checked(retrieve(peer, root, { origins }), store))
@@ -54,6 +60,19 @@ test('a plain Helia node reads a file from our peer by bitswap', { timeout: 60_0
   await using helia = await spawnPlainHelia()
   await helia.connect(ours.address)
   assert.equal(await helia.cat(file.cid), file.sha256)
+})
+
+test('a plain Helia node that asked before we had the file gets it when it comes', { timeout: 60_000 }, async () => {
+  await using ours = await openTestPeer()
+  await using elsewhere = await openTestPeer()
+  const file = await storeFile(elsewhere.store, 20, 32_768)
+  await using helia = await spawnPlainHelia()
+  await helia.connect(ours.address)
+  const reading = helia.cat(file.cid)
+  await until('a want for the file', () => ours.peer.serving.wantsOf(peerOf(helia)) > 0)
+  await storeFile(ours.store, 20, 32_768)
+  await ours.peer.serving.lookAgain()
+  assert.equal(await reading, file.sha256)
 })
 
 test(

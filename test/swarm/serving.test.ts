@@ -10,26 +10,37 @@ import { rawCid } from '../support/test-store.ts'
 
 const PEER = peerIdFromString('12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust')
 
-function want(name: string): WantEntry {
-  return { cid: rawCid(name).bytes, priority: 1, wantType: 'WantBlock' }
+function want(name: string) {
+  return { cid: rawCid(name).bytes, priority: 1, wantType: 'WantBlock' } as const satisfies WantEntry
 }
 
 function messageOf(entries: WantEntry[], full = false): IncomingMessage {
   return { wantlist: { entries, full }, blocks: [], blockPresences: [], pendingBytes: 0 }
 }
 
-/** A ledger that keeps what it is handed, and is busy until told otherwise. */
-function busyLedger(): { port: BitswapPort['peerWantLists']; slices: string[][]; becomeIdle: () => Promise<void> } {
+/** A ledger that keeps what it is handed, owes what it is told to, and is busy until told otherwise. */
+function busyLedger(owed: string[] = []): {
+  port: BitswapPort['peerWantLists']
+  slices: string[][]
+  becomeIdle: () => Promise<void>
+} {
   const slices: string[][] = []
   let idle = Promise.withResolvers<void>()
   return {
     slices,
     port: {
       receiveMessage(_peer, { wantlist }) {
+        for (const { cid, cancel } of wantlist?.entries ?? []) {
+          const at = owed.findIndex((name) => cancel === true && rawCid(name).equals(CID.decode(cid)))
+          if (at >= 0) owed.splice(at, 1)
+        }
         const wants = wantlist?.entries.filter((entry) => entry.cancel !== true) ?? []
         if (wants.length > 0) slices.push(wants.map((entry) => CID.decode(entry.cid).toString()))
       },
       ledgerForPeer: () => ({ sendQueue: { onIdle: () => idle.promise } }),
+      peers: () => [PEER],
+      wantListForPeer: () =>
+        owed.map((name) => ({ ...want(name), cid: rawCid(name), status: 'want', sendDontHave: true })),
     },
     async becomeIdle() {
       idle.resolve()
@@ -98,4 +109,25 @@ test('an entry that is no CID is left out', async () => {
   paceServing(ledger.port, { sizeOf: () => 1, isConnected: () => true })
   ledger.port.receiveMessage(PEER, messageOf([{ cid: new Uint8Array([9, 9]), priority: 1 }, want('a')]))
   assert.deepEqual((await drained(ledger)).flat(), [rawCid('a').toString()])
+})
+
+test('what was lacked and has come is served when told to look again, a slice at a time; the rest stays owed', async () => {
+  const owed = ['a', 'b', 'lacked still']
+  const ledger = busyLedger(owed)
+  const held = new Set(['a', 'b'].map((name) => rawCid(name).toString()))
+  const sizeOf = (cid: CID): number | undefined => (held.has(cid.toString()) ? MAX_BLOCK_BYTES : undefined)
+  const serving = paceServing(ledger.port, { sizeOf, isConnected: () => true })
+  await Promise.all([serving.lookAgain(), serving.lookAgain()])
+  assert.deepEqual(await drained(ledger), [[rawCid('a').toString()], [rawCid('b').toString()]])
+  assert.deepEqual(owed, ['lacked still'])
+})
+
+test('a message never makes the ledger load at once all that has come since it was asked for', async () => {
+  const ledger = busyLedger(['a', 'b'])
+  paceServing(ledger.port, { sizeOf: () => MAX_BLOCK_BYTES, isConnected: () => true })
+  ledger.port.receiveMessage(PEER, messageOf(['c'].map(want)))
+  assert.deepEqual(
+    await drained(ledger),
+    ['a', 'b', 'c'].map((name) => [rawCid(name).toString()]),
+  )
 })
