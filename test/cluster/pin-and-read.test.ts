@@ -72,6 +72,7 @@ test('a folder keeps its paths', async () => {
 test('what nobody holds is not found, at once', async () => {
   const response = await fetch(
     `${cluster.node(0).gateway}/ipfs/bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4`,
+    { headers: { accept: 'application/json' } },
   )
   assert.equal(response.status, 404)
   assert.equal(((await response.json()) as { error: { reason: string } }).error.reason, 'BLOCK_MISSING')
