@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Registry } from 'prom-client'
 import { openBlockStore } from './blocks/store.ts'
@@ -20,12 +18,13 @@ import { NameResolver } from './naming/name-resolver.ts'
 import { askInOrder } from './naming/record-source.ts'
 import { openRecordStore } from './naming/record-store.ts'
 import { runNode, type NodeParts } from './node/run-node.ts'
-import { runPeer } from './peer/main.ts'
+import { peerSocket } from './peer/socket-path.ts'
 import { childEnvironment, type Config } from './runtime/config.ts'
 import { loadIdentity } from './runtime/identity.ts'
 import type { Log } from './runtime/log.ts'
 import { startMetrics } from './runtime/metrics.ts'
 import { sayReady } from './runtime/role-process.ts'
+import { ENGINE_FLAGS } from './runtime/engine-flags.ts'
 
 /** Runs a storage node: store, transfer, gateway and agent in this process, and its peer as a child process. */
 export async function runStorageNode(config: Config, log: Log, signal: AbortSignal): Promise<void> {
@@ -53,9 +52,9 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
       graceMs: config.HOLDFAST_GRACE,
       peer: {
         command: process.execPath,
-        args: [join(import.meta.dirname, 'main.ts'), 'peer'],
+        args: [...ENGINE_FLAGS, join(import.meta.dirname, 'main.ts'), 'peer'],
         env: childEnvironment({ HOLDFAST_DATA: folder }),
-        socketPath: socketPath(folder),
+        socketPath: peerSocket(folder),
       },
     },
     {
@@ -175,44 +174,4 @@ async function tellReady(
   } catch (error) {
     if (!signal.aborted) log.error({ err: error }, 'the peer process does not come up')
   }
-}
-
-/** Runs the node's peer process, its door to the IPFS network, over the store that the node writes. */
-export async function runPeerProcess(config: Config, log: Log, signal: AbortSignal): Promise<void> {
-  const folder = resolve(config.HOLDFAST_DATA)
-  const identity = await loadIdentity(join(folder, 'node.key'))
-  const isPublic = config.HOLDFAST_DHT_PROTOCOL === '/ipfs/kad/1.0.0'
-  await runPeer(
-    {
-      seed: identity.seed,
-      socketPath: socketPath(folder),
-      storeFolder: join(folder, 'blocks'),
-      listen: [
-        `/${config.HOLDFAST_HOST.includes(':') ? 'ip6' : 'ip4'}/${config.HOLDFAST_HOST}/tcp/${config.HOLDFAST_SWARM_PORT}`,
-      ],
-      announce: config.HOLDFAST_ANNOUNCE,
-      dht: {
-        protocol: config.HOLDFAST_DHT_PROTOCOL,
-        mode: 'server',
-        keepPrivateAddresses: !isPublic,
-        bootstrap: config.HOLDFAST_BOOTSTRAP,
-      },
-      dial: { allowPrivate: config.HOLDFAST_DIAL_PRIVATE, deniedPorts: ownPorts(config), deniedHosts: new Set() },
-      log,
-    },
-    signal,
-  )
-}
-
-/** On one machine an origin could name the cluster's own listeners. */
-function ownPorts(config: Config): Set<number> {
-  const gateways = Array.from({ length: config.HOLDFAST_NODES }, (_, index) => config.HOLDFAST_GATEWAY_PORT + index)
-  return new Set([config.HOLDFAST_API_PORT, config.HOLDFAST_METRICS_PORT, ...gateways])
-}
-
-/** Paths of sockets are limited to about 100 bytes; a folder with a longer one has its socket elsewhere. */
-function socketPath(folder: string): string {
-  const inside = join(folder, 'peer.sock')
-  if (Buffer.byteLength(inside) <= 100) return inside
-  return join(tmpdir(), `holdfast-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}.sock`)
 }

@@ -1,8 +1,9 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { HoldfastError } from '../core/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
+import { ENGINE_FLAGS } from './engine-flags.ts'
 
 /**
  * A role of the program as a child process. Parent and child share an IPC channel: the child says once that it is ready,
@@ -31,7 +32,8 @@ export interface RoleSettings {
 }
 
 export function startRole({ name, program, env, logFile }: RoleSettings): RoleProcess {
-  const child = spawn(process.execPath, program, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], detached: true })
+  const stdio: StdioOptions = ['ignore', 'pipe', 'pipe', 'ipc']
+  const child = spawn(process.execPath, [...ENGINE_FLAGS, ...program], { env, stdio, detached: true })
   const log = createWriteStream(logFile, { flags: 'a' })
   child.stdout?.pipe(log, { end: false })
   child.stderr?.pipe(log, { end: false })

@@ -1,0 +1,39 @@
+import { join, resolve } from 'node:path'
+import { runPeer } from './peer/main.ts'
+import { peerSocket } from './peer/socket-path.ts'
+import type { Config } from './runtime/config.ts'
+import { loadIdentity } from './runtime/identity.ts'
+import type { Log } from './runtime/log.ts'
+
+/** Runs the node's peer process, its door to the IPFS network, over the store that the node writes. */
+export async function runPeerProcess(config: Config, log: Log, signal: AbortSignal): Promise<void> {
+  const folder = resolve(config.HOLDFAST_DATA)
+  const identity = await loadIdentity(join(folder, 'node.key'))
+  const isPublic = config.HOLDFAST_DHT_PROTOCOL === '/ipfs/kad/1.0.0'
+  await runPeer(
+    {
+      seed: identity.seed,
+      socketPath: peerSocket(folder),
+      storeFolder: join(folder, 'blocks'),
+      listen: [
+        `/${config.HOLDFAST_HOST.includes(':') ? 'ip6' : 'ip4'}/${config.HOLDFAST_HOST}/tcp/${config.HOLDFAST_SWARM_PORT}`,
+      ],
+      announce: config.HOLDFAST_ANNOUNCE,
+      dht: {
+        protocol: config.HOLDFAST_DHT_PROTOCOL,
+        mode: 'server',
+        keepPrivateAddresses: !isPublic,
+        bootstrap: config.HOLDFAST_BOOTSTRAP,
+      },
+      dial: { allowPrivate: config.HOLDFAST_DIAL_PRIVATE, deniedPorts: ownPorts(config), deniedHosts: new Set() },
+      log,
+    },
+    signal,
+  )
+}
+
+/** On one machine an origin could name the cluster's own listeners. */
+function ownPorts(config: Config): Set<number> {
+  const gateways = Array.from({ length: config.HOLDFAST_NODES }, (_, index) => config.HOLDFAST_GATEWAY_PORT + index)
+  return new Set([config.HOLDFAST_API_PORT, config.HOLDFAST_METRICS_PORT, ...gateways])
+}
