@@ -25,6 +25,7 @@ import type { Log } from './runtime/log.ts'
 import { loop } from './runtime/loop.ts'
 import { startMetrics } from './runtime/metrics.ts'
 import { sayReady } from './runtime/role-process.ts'
+import { DenylistFiles } from './scheduler/denylist-files.ts'
 import { startScheduler } from './scheduler/scheduler.ts'
 import { createSync } from './scheduler/sync.ts'
 import { sessionGate, syncRoutes } from './scheduler/sync-routes.ts'
@@ -81,6 +82,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
   sayReady({ api: listening.url })
   await Promise.all([
     startScheduler({ db, wakes, log, settings, signal }),
+    new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),
   ])
 }

@@ -117,13 +117,13 @@ async function answerFor(
 function answerOwn(
   request: IncomingMessage,
   location: Location,
-  { routing, names }: ExchangeOptions,
+  { routing, names, guard }: ExchangeOptions,
   signal: AbortSignal,
 ): Promise<Answer> | Answer | undefined {
   const { urlPath } = location
   if (urlPath === '/livez') return { status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from('ok\n') }
   if (routing === undefined || !urlPath.startsWith(ROUTING_PATH)) return undefined
-  return answerRouting(request, location, { routing, names, signal })
+  return answerRouting(request, location, { ...guard.watchRouting({ routing, names }), signal })
 }
 
 /** The same answer once the first piece of its body has been read; an answer to HEAD has no body to read. */

@@ -5,6 +5,7 @@ import type { Denial } from '../core/denylist.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { Grantor } from '../core/restricted-roots.ts'
 import type { RulesInForce } from '../core/rules-in-force.ts'
+import type { IpnsName } from '../naming/ipns-name.ts'
 import { admit } from './admission.ts'
 import type { Answer } from './answer.ts'
 import { encodeSegments } from './content-path.ts'
@@ -14,6 +15,7 @@ import type { Names } from './names.ts'
 import type { GatewayRequest } from './request.ts'
 import type { GatewaySource } from './source.ts'
 import type { RestrictedBlocks } from './restricted-blocks.ts'
+import type { Routing } from './routing.ts'
 import type { Visitor } from './visitor.ts'
 
 export interface GuardOptions {
@@ -96,6 +98,32 @@ export class Guard {
         },
       },
       finish: (answer) => (isRestricted ? privately(answer) : answer),
+    }
+  }
+
+  /** The delegated router's sources, which say nothing of denied content and names. */
+  watchRouting({ routing, names }: { routing: Routing; names: Names }): { routing: Routing; names: Names } {
+    const refuseKey = ({ text }: IpnsName): void => this.#refuseName(text, [])
+    return {
+      routing: {
+        providers: async (cid, options) => {
+          this.#refuse(this.#options.rules.denylists.block(cid))
+          return await routing.providers(cid, options)
+        },
+        peers: (id, options) => routing.peers(id, options),
+      },
+      names: {
+        isLinked: (domain, options) => names.isLinked(domain, options),
+        resolve: (name, options) => names.resolve(name, options),
+        record: async (name, options) => {
+          refuseKey(name)
+          return await names.record(name, options)
+        },
+        publish: async (name, record, options) => {
+          refuseKey(name)
+          await names.publish(name, record, options)
+        },
+      },
     }
   }
 

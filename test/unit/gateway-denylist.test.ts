@@ -31,7 +31,8 @@ const names: Names = {
 
 let gateway: Gateway
 before(async () => {
-  gateway = await openGateway(blocks, { rules, names, metrics: gatewayMetrics(registry) })
+  const routing = { providers: () => Promise.resolve([]), peers: () => Promise.resolve([]) }
+  gateway = await openGateway(blocks, { rules, names, routing, metrics: gatewayMetrics(registry) })
 })
 after(() => gateway.close())
 beforeEach(() => rules.deny(`/ipfs/${denied.toString()}`))
@@ -104,6 +105,19 @@ test('names are denied before they are followed, and content behind a name by it
   assert.equal(await status('/ipns/part.example/sub/bad'), 410)
   rules.deny(`/ipfs/${dir.toString()}`)
   assert.equal(await status('/ipns/other.example/good'), 410)
+})
+
+test('the delegated router says nothing of what is denied, however it is written', async () => {
+  const key = 'k51qzi5uqu5dhmzyv3zac033i7rl9hkgczxyl81lwoukda2htteop7d3x0y1mf'
+  rules.deny(`/ipfs/${denied.toString()}\n/ipns/${key}`)
+  for (const path of [
+    `/routing/v1/providers/${denied.toString()}`,
+    `/routing/v1/providers/%62${denied.toString().slice(1)}`,
+    `/routing/v1/ipns/${key}`,
+  ]) {
+    assert.equal(await status(path), 410, path)
+  }
+  assert.equal(await status(`/routing/v1/providers/${dir.toString()}`), 200)
 })
 
 test('double hashes of both forms deny', async () => {
