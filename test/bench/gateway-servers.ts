@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream'
@@ -24,12 +24,19 @@ process.send?.(url)
 
 /** What the benchmark measures against: Node's own HTTP server over files, with nothing else. */
 async function serveFiles(files: string): Promise<string> {
-  const answer = async (name: string, response: ServerResponse): Promise<void> => {
-    const { size } = await stat(join(files, name))
-    response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': size })
-    pipeline(createReadStream(join(files, name)), response, () => {})
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const file = join(files, request.url ?? '/')
+    const { size } = await stat(file)
+    const headers = { 'content-type': 'application/octet-stream', etag: `"${size}"` }
+    if (request.headers['if-none-match'] === headers.etag) {
+      response.writeHead(304, { etag: headers.etag }).end()
+      return
+    }
+    response.writeHead(200, { ...headers, 'content-length': size })
+    if (request.method === 'HEAD') response.end()
+    else pipeline(createReadStream(file), response, () => {})
   }
-  const server = createServer((request, response) => void answer((request.url ?? '/').slice(1), response))
+  const server = createServer((request, response) => void answer(request, response))
   await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }

@@ -1,16 +1,18 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { Agent, get } from 'node:http'
+import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { BlockStore } from '../../services/blocks/contract.ts'
 import { openBlockStore } from '../../services/blocks/store.ts'
+import { addDirectory } from '../../services/dag/add-directory.ts'
 import { addFile } from '../../services/dag/add-file.ts'
 import { chunked, pseudoRandomBytes } from '../support/dag.ts'
 import { median, type Row } from './rows.ts'
 
 /**
- * CPU time that the gateway takes for a request of 1 KiB and for a file of 10 MiB, beside a plain node:http file server
+ * CPU time that the gateway takes for requests without a body, of 1 KiB and of 10 MiB, beside a plain node:http file server
  * in the same run: each in a process of its own, all up at once, rounds interleaved, the median counts.
  */
 
@@ -23,30 +25,50 @@ interface Subject {
   name: string
   server: ChildProcess
   url: string
-  paths: { small: string; large: string }
+  paths: Paths
+  /** Of the small file. */
+  tag: string
+}
+
+interface Paths {
+  small: string
+  large: string
 }
 
 interface Load {
   name: string
   unit: string
-  path: 'small' | 'large'
+  path: keyof Paths
+  method: 'GET' | 'HEAD'
+  /** Whether the client has the file already and says so. */
+  isKnown: boolean
   requests: number
+  /** Of the body that is expected. */
   sizeBytes: number
   /** CPU in units of the plain server. */
   target: number
 }
 
+const SMALL = { unit: 'CPU us/request', path: 'small', method: 'GET', isKnown: false, requests: 2_000 } as const
+
 const LOADS: readonly Load[] = [
-  { name: '1 KiB file', unit: 'CPU us/request', path: 'small', requests: 2_000, sizeBytes: KIB, target: 1.5 },
-  { name: '10 MiB file', unit: 'CPU us/MiB', path: 'large', requests: 24, sizeBytes: 10 * MIB, target: 1.3 },
+  { ...SMALL, name: '1 KiB file', sizeBytes: KIB, target: 1.5 },
+  { ...SMALL, name: 'HEAD', method: 'HEAD', sizeBytes: 0, target: 1.2 },
+  { ...SMALL, name: '304', isKnown: true, sizeBytes: 0, target: 1.2 },
+  { ...SMALL, name: '10 MiB file', unit: 'CPU us/MiB', path: 'large', requests: 24, sizeBytes: 10 * MIB, target: 1.3 },
 ]
+
+const LISTED_ENTRIES = 10_000
+const LISTING_TARGET_MS = 150
 
 export async function benchGateway(): Promise<Row[]> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'))
   try {
-    const subjects = await start(folder, await prepare(folder))
+    const content = await prepare(folder)
+    const subjects = await start(folder, content)
     const rows: Row[] = []
     for (const load of LOADS) rows.push(...(await compare(load, subjects)))
+    rows.push(await listing(subjects, content.directory))
     for (const { server } of subjects) server.disconnect()
     return rows
   } finally {
@@ -54,7 +76,13 @@ export async function benchGateway(): Promise<Row[]> {
   }
 }
 
-async function prepare(folder: string): Promise<{ small: string; large: string }> {
+interface Content extends Paths {
+  /** A directory of many entries. */
+  directory: string
+  tag: string
+}
+
+async function prepare(folder: string): Promise<Content> {
   await mkdir(join(folder, 'files'))
   await using store = await openBlockStore(join(folder, 'store'))
   const roots: string[] = []
@@ -70,11 +98,23 @@ async function prepare(folder: string): Promise<{ small: string; large: string }
     roots.push(root.toString())
   }
   const [small, large] = roots.map((root) => `/ipfs/${root}?filename=a.bin`) as [string, string]
-  return { small, large }
+  return { small, large, directory: await addLargeDirectory(store), tag: `"${roots[0]}"` }
 }
 
-function start(folder: string, content: Subject['paths']): Promise<Subject[]> {
-  const files = { small: '/small', large: '/large' }
+/** Large enough to be a HAMT. */
+async function addLargeDirectory(store: BlockStore): Promise<string> {
+  await using batch = store.openBatch()
+  const items = Array.from({ length: LISTED_ENTRIES }, (_, index) => ({
+    path: `entry-${index}.json`,
+    content: chunked(Buffer.from(`{"entry":${index}}`)),
+  }))
+  const { root, manifest } = await addDirectory(items, batch)
+  await batch.commitRoot(root, manifest)
+  return `/ipfs/${root.toString()}/`
+}
+
+function start(folder: string, content: Content): Promise<Subject[]> {
+  const files = { small: '/small', large: '/large', tag: `"${KIB}"` }
   return Promise.all([
     startServer('node:http, plain files', ['static', join(folder, 'files')], files),
     startServer('gateway, blocks from disk', ['gateway', join(folder, 'store'), '0'], content),
@@ -82,10 +122,10 @@ function start(folder: string, content: Subject['paths']): Promise<Subject[]> {
   ])
 }
 
-async function startServer(name: string, args: string[], paths: Subject['paths']): Promise<Subject> {
+async function startServer(name: string, args: string[], paths: Paths & { tag: string }): Promise<Subject> {
   const server = fork(new URL('gateway-servers.ts', import.meta.url), args)
   const [url] = (await once(server, 'message')) as [string]
-  return { name, server, url, paths }
+  return { name, server, url, paths, tag: paths.tag }
 }
 
 async function compare(load: Load, subjects: readonly Subject[]): Promise<Row[]> {
@@ -124,23 +164,47 @@ async function run(subject: Subject, load: Load): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS })
   let left = load.requests
   const client = async (): Promise<void> => {
-    while (left-- > 0) await download(subject.url + subject.paths[load.path], agent, load.sizeBytes)
+    while (left-- > 0) await exchange(subject, load, agent)
   }
   await Promise.all(Array.from({ length: CONNECTIONS }, client))
   agent.destroy()
 }
 
-function download(url: string, agent: Agent, sizeBytes: number): Promise<void> {
+function exchange({ url, paths, tag }: Subject, load: Load, agent: Agent): Promise<void> {
+  const headers = load.isKnown ? { 'if-none-match': tag } : {}
+  const expected = load.isKnown ? 304 : 200
   return new Promise((resolve, reject) => {
-    const request = get(url, { agent }, (response) => {
+    const call = request(url + paths[load.path], { agent, method: load.method, headers }, (response) => {
       let received = 0
       response.on('data', (piece: Buffer) => (received += piece.length))
       response.once('end', () => {
-        if (response.statusCode === 200 && received === sizeBytes) resolve()
-        else reject(new Error(`${url} answered ${response.statusCode} with ${received} bytes`))
+        if (response.statusCode === expected && received === load.sizeBytes) resolve()
+        else reject(new Error(`${load.name} at ${url}: ${response.statusCode} with ${received} bytes`))
       })
       response.once('error', reject)
     })
-    request.once('error', reject)
+    call.once('error', reject)
+    call.end()
   })
+}
+
+/** How long a reader waits for the page of a large directory whose blocks are on disk. */
+async function listing(subjects: readonly Subject[], directory: string): Promise<Row> {
+  const times: number[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    const startedAt = performance.now()
+    const response = await fetch(`${subjects[1]?.url}${directory}`)
+    const entries = (await response.text()).split('class="ipfs-hash"').length - 1
+    times.push(performance.now() - startedAt)
+    if (entries !== LISTED_ENTRIES) throw new Error(`the listing has ${entries} entries`)
+  }
+  const ms = median(times)
+  return {
+    what: `listing of ${LISTED_ENTRIES} entries`,
+    measured: `${ms.toFixed(0)} ms`,
+    against: '',
+    ratio: undefined,
+    target: `< ${LISTING_TARGET_MS} ms`,
+    isMet: ms < LISTING_TARGET_MS,
+  }
 }
