@@ -7,7 +7,7 @@ import type { Found } from './respond.ts'
 import { isIsolated } from './site.ts'
 
 /** Content under a CID never changes. */
-export const IMMUTABLE = 'public, max-age=29030400, immutable'
+const IMMUTABLE = 'public, max-age=29030400, immutable'
 /** A page that we make of a directory can look different next week. */
 const GENERATED = 'public, max-age=604800, stale-while-revalidate=2678400'
 

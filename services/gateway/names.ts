@@ -10,7 +10,7 @@ import type { RecordStore } from '../naming/record-store.ts'
 import { parseKey } from './name-text.ts'
 
 /** What a name stands for just now: a place under an immutable root. */
-export interface NamedPlace {
+interface NamedPlace {
   root: CID
   /** The way from the root to what the name stands for. */
   segments: readonly string[]
@@ -19,7 +19,7 @@ export interface NamedPlace {
 }
 
 /** The best record that is known of a key, in the very bytes in which it came. */
-export interface NameRecord {
+interface NameRecord {
   bytes: Uint8Array
   /** How long caches may keep it: its TTL, but no longer than it is valid, and a day at most. */
   maxAgeMs: number

@@ -3,7 +3,7 @@
  * https://specs.ipfs.tech/http-gateways/web-redirects-file/
  */
 
-export type RedirectStatus = 301 | 302 | 303 | 307 | 308
+type RedirectStatus = 301 | 302 | 303 | 307 | 308
 export type RuleStatus = 200 | RedirectStatus | 404 | 410 | 451
 
 export interface RedirectRule {

@@ -37,7 +37,7 @@ export async function answerByRedirects(
 }
 
 /** A site's `_redirects` file that cannot be used: its author's mistake, which the specification answers with 500. */
-export class BadRedirects extends HoldfastError {
+class BadRedirects extends HoldfastError {
   constructor(reason: string, cause?: unknown) {
     super('INTERNAL_ERROR', `could not parse _redirects: ${reason}`, { cause })
   }

@@ -91,6 +91,5 @@ export async function openFixtureGateway(
   return { gateway, blocks, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
-/** The suite's own hosts: a path gateway, a subdomain gateway, and domains with DNSLinks. */
+/** The subdomain gateway of the fixtures. */
 export const SUBDOMAINS = 'example.com'
-export const PATHS = 'gateway.test'
