@@ -1,16 +1,25 @@
 import { join, resolve } from 'node:path'
+import type { CID } from 'multiformats/cid'
+import type { BlockReader } from './blocks/contract.ts'
+import { SECOND_MS } from './core/units.ts'
+import { RestrictedBlocks } from './gateway/restricted-blocks.ts'
+import { isWithheld } from './gateway/withheld.ts'
+import { RulesFolder } from './node/rules-folder.ts'
 import { runPeer } from './peer/main.ts'
 import { peerSocket } from './peer/socket-path.ts'
 import type { Config } from './runtime/config.ts'
 import { loadIdentity } from './runtime/identity.ts'
 import type { Log } from './runtime/log.ts'
+import { loop } from './runtime/loop.ts'
 
 /** Runs the node's peer process, its door to the IPFS network, over the store that the node writes. */
 export async function runPeerProcess(config: Config, log: Log, signal: AbortSignal): Promise<void> {
   const folder = resolve(config.HOLDFAST_DATA)
   const identity = await loadIdentity(join(folder, 'node.key'))
+  const rules = await RulesFolder.open(join(folder, 'rules'))
+  const stop = new AbortController()
   const isPublic = config.HOLDFAST_DHT_PROTOCOL === '/ipfs/kad/1.0.0'
-  await runPeer(
+  const running = runPeer(
     {
       seed: identity.seed,
       socketPath: peerSocket(folder),
@@ -25,11 +34,33 @@ export async function runPeerProcess(config: Config, log: Log, signal: AbortSign
         keepPrivateAddresses: !isPublic,
         bootstrap: config.HOLDFAST_BOOTSTRAP,
       },
+      withholding: (reader) => withholding({ rules, reader, log, signal: stop.signal }),
       dial: { allowPrivate: config.HOLDFAST_DIAL_PRIVATE, deniedPorts: ownPorts(config), deniedHosts: new Set() },
       log,
     },
     signal,
   )
+  try {
+    await running
+  } finally {
+    stop.abort()
+  }
+}
+
+interface WithholdingParts {
+  rules: RulesFolder
+  reader: BlockReader
+  log: Log
+  signal: AbortSignal
+}
+
+/** What the gateway does not serve to everybody, bitswap serves to nobody. The node's own process keeps the rules. */
+function withholding({ rules, reader, log, signal }: WithholdingParts): (cid: CID) => boolean {
+  const nobody = { manifest: () => Promise.resolve(undefined) }
+  const restricted = new RestrictedBlocks({ rules, store: reader, client: nobody, nodes: () => [], log })
+  void loop('rules', () => rules.refresh(), { everyMs: SECOND_MS, log, signal })
+  void restricted.follow(signal)
+  return (cid) => isWithheld(cid, { rules, restricted })
 }
 
 /** On one machine an origin could name the cluster's own listeners. */

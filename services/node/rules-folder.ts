@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { z } from 'zod'
 import { Denylist } from '../core/denylist.ts'
 import { Denylists } from '../core/denylists.ts'
 import { HoldfastError } from '../core/errors.ts'
@@ -11,7 +12,8 @@ import type { RulesInForce } from '../core/rules-in-force.ts'
 /** Gets a part of a document from the control plane. */
 export type FetchPart = (hash: string, part: number) => Promise<string>
 
-type KeptRules = Omit<GatewayRules, 'signingKeys'>
+const KeptRules = GatewayRules.omit({ signingKeys: true })
+type KeptRules = z.infer<typeof KeptRules>
 
 const MANIFEST = 'rules.json'
 
@@ -23,6 +25,8 @@ const MANIFEST = 'rules.json'
 export class RulesFolder implements RulesInForce {
   readonly #folder: string
   #version = ''
+  /** Text of the manifest that was read last. */
+  #manifest = ''
   #denylists = new Denylists()
   /** Lists that are in force, by hash, name and status: an unchanged one is not read again. */
   #lists = new Map<string, Denylist>()
@@ -40,14 +44,22 @@ export class RulesFolder implements RulesInForce {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const rules = new RulesFolder(folder)
     try {
-      const kept = GatewayRules.omit({ signingKeys: true }).parse(
-        JSON.parse(await readFile(join(folder, MANIFEST), 'utf8')),
-      )
-      await rules.#use(kept)
+      await rules.refresh()
     } catch {
       // As good as none: the version stays empty, and the control plane sends them.
     }
     return rules
+  }
+
+  /**
+   * Reads what another process of this node has put into the folder since.
+   * @throws when it cannot be read, among others because it is being replaced just now; those before stay in force
+   */
+  async refresh(): Promise<void> {
+    const text = await readManifest(join(this.#folder, MANIFEST))
+    if (text === undefined || text === this.#manifest) return
+    await this.#use(KeptRules.parse(JSON.parse(text)))
+    this.#manifest = text
   }
 
   /** What the node has, for the control plane; empty until it was told the keys that are in no file. */
@@ -163,6 +175,16 @@ export class RulesFolder implements RulesInForce {
 
   #file(hash: string): string {
     return join(this.#folder, hash)
+  }
+}
+
+/** Undefined when there is none yet. */
+async function readManifest(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 

@@ -1,3 +1,4 @@
+import type { CID } from 'multiformats/cid'
 import { withBitswap } from '@helia/bitswap'
 import { withLibp2pLight, type HeliaWithLibp2p } from '@helia/libp2p'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
@@ -47,6 +48,8 @@ export interface PeerSettings {
   dial: Pick<DialPolicy, 'allowPrivate' | 'deniedPorts' | 'deniedHosts'>
   /** Connections to keep at most; the least useful are closed beyond that. */
   maxConnections?: number
+  /** Which of the stored blocks are not for the network; asked about each that a peer wants. */
+  withholding?: (reader: BlockReader) => (cid: CID) => boolean
 }
 
 export interface PeerParts {
@@ -100,6 +103,7 @@ export async function openPeer({ reader, settings, log, names }: PeerParts): Pro
   const wants = new Wants(port)
   const serving = paceServing(port.peerWantLists, {
     sizeOf: (cid) => reader.sizeOf(cid),
+    isWithheld: settings.withholding?.(reader),
     isConnected: (peer) => libp2p.getConnections(peer).length > 0,
   })
   libp2p.addEventListener('peer:disconnect', (event) => wants.peerLeft(event.detail))

@@ -29,6 +29,8 @@ export interface ServingOptions {
   /** Bytes of a block that we store; undefined when we do not. */
   sizeOf: (cid: CID) => number | undefined
   isConnected: (peer: PeerId) => boolean
+  /** Blocks that are not for the network: wants for them are not answered. @default all are */
+  isWithheld?: ((cid: CID) => boolean) | undefined
 }
 
 export interface Serving {
@@ -106,7 +108,7 @@ export function paceServing(ledgers: BitswapPort['peerWantLists'], options: Serv
     while (mine.waiting.size > 0 && options.isConnected(mine.peer)) {
       await turns.take()
       try {
-        const entries = takeSlice(mine.waiting, options.sizeOf)
+        const entries = takeSlice(mine.waiting, options)
         receive(mine.peer, { wantlist: { entries, full: false }, blocks: [], blockPresences: [], pendingBytes: 0 })
         await ledgers.ledgerForPeer(mine.peer)?.sendQueue.onIdle()
       } finally {
@@ -143,10 +145,14 @@ function decoded(cid: Uint8Array): CID | undefined {
   }
 }
 
-function takeSlice(waiting: Map<string, Want>, sizeOf: ServingOptions['sizeOf']): WantEntry[] {
+function takeSlice(waiting: Map<string, Want>, { sizeOf, isWithheld }: ServingOptions): WantEntry[] {
   const slice: WantEntry[] = []
   let bytes = 0
   for (const [key, { cid, entry }] of waiting) {
+    if (isWithheld?.(cid) === true) {
+      waiting.delete(key)
+      continue
+    }
     bytes += sizeOf(cid) ?? 0
     if (slice.length > 0 && (bytes > SLICE_BYTES || slice.length === SLICE_ENTRIES)) break
     waiting.delete(key)

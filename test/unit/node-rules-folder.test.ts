@@ -122,3 +122,14 @@ test('a damaged folder is as good as an empty one', async () => {
   await rules.replace(plane.rules({ own: [RULE] }), plane.fetch)
   assert.ok((await RulesFolder.open(folder)).denylists.block(CONTENT))
 })
+
+test('another process of the node reads what was put there since', async () => {
+  const plane = new Plane()
+  const [writer, reader] = [await RulesFolder.open(folder), await RulesFolder.open(folder)]
+  await writer.replace(plane.rules({ own: [RULE] }), plane.fetch)
+  await reader.refresh()
+  assert.ok(reader.denylists.block(CONTENT))
+  await writer.replace(plane.rules({}), plane.fetch)
+  await reader.refresh()
+  assert.equal(reader.denylists.block(CONTENT), undefined)
+})
