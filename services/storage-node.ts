@@ -60,7 +60,7 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
     {
       identity,
       log,
-      openStore: (blocks) => openBlockStore(blocks),
+      openStore: openBlockStore,
       startGateway: async (opened) => {
         parts = opened
         const gateway = await openGateway(config, opened, {

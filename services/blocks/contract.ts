@@ -21,6 +21,8 @@ export interface StoreOptions {
   reserveBytes?: number
   /** How often a store that refuses writes tries the disk again. Default 1 s. */
   probeMs?: number
+  /** Told of each block that was quarantined, by `get`, `sections` or `verifyRoot`: its roots are not whole any more. */
+  onQuarantine?: (cid: CID) => void
 }
 
 /** What the disk under the store can take. */
@@ -76,6 +78,8 @@ export interface BlockStore extends BlockReader {
   releaseRoot(root: CID): Promise<boolean>
   /** Re-reads and hashes every block of the root from disk. `undefined` when the root is not held. */
   verifyRoot(root: CID, options?: Abortable & { onProgress?: (bytes: number) => void }): Promise<RootCheck | undefined>
+  /** Roots that count a block which is quarantined and was not put again since. Looks through the index alone. */
+  damagedRoots(options?: Abortable): Promise<CID[]>
   /**
    * Gives back the space of blocks that no root counts, no open batch has touched, and that were written or last
    * touched at least `graceMs` ago. A release that leaves a block uncounted is such a touch. Only the time during which

@@ -12,6 +12,7 @@ import { BlockIndex } from './block-index.ts'
 import { reclaimSegments, removeUncounted } from './collect.ts'
 import type { BlockBatch, BlockStore, RootCheck, StoreOptions } from './contract.ts'
 import { writeFailure } from './disk-errors.ts'
+import { damagedRoots } from './damaged-roots.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { enterBlocks } from './enter-blocks.ts'
 import { syncFolder } from './file-io.ts'
@@ -72,6 +73,11 @@ class Store extends BlockReads implements BlockStore {
     options: Abortable & { onProgress?: (bytes: number) => void } = {},
   ): Promise<RootCheck | undefined> {
     return verifyRoot({ ...this.#parts, reads: this }, root, options)
+  }
+
+  damagedRoots(options: Abortable = {}): Promise<CID[]> {
+    const signal = AbortSignal.any([this.#closing.signal, ...(options.signal === undefined ? [] : [options.signal])])
+    return damagedRoots(this.#parts.index, { signal })
   }
 
   async collect(options: Abortable & { graceMs: number }): Promise<{ blocks: number; bytes: number }> {
@@ -150,7 +156,8 @@ async function assemble(folder: string, index: BlockIndex, options: StoreOptions
   const appender = new Appender({ active, guard, enter: (blocks, cursor) => enterBlocks(entering, blocks, cursor) })
   const onCorrupt = async (cid: CID, row: BlockRow): Promise<void> => {
     // While the index cannot be written the block stays; it is refused again by the next read.
-    await quarantine(entering, cid, row).catch(() => undefined)
+    const quarantined = await quarantine(entering, cid, row).catch(() => false)
+    if (quarantined) options.onQuarantine?.(cid)
   }
   return {
     ...entering,

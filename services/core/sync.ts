@@ -101,6 +101,11 @@ export const SyncRequest = z.strictObject({
   beat: Beat,
   reports: z.array(Report).max(1_000),
   inventory: InventorySlice.optional(),
+  damaged: z
+    .array(Root)
+    .max(1_000)
+    .optional()
+    .describe('Roots of which its disk spoiled a block: its copies of them stand for nothing until they are read back'),
   /** How many further pieces of work it takes now; 0 asks for none. */
   slots: z.number().int().min(0).max(256),
   /** Version of the directory it has. */

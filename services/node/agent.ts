@@ -35,6 +35,7 @@ export interface AgentOptions {
 
 const DEFAULT_WAIT_MS = 10 * SECOND_MS
 const MAX_REPORTS = 1_000
+const MAX_DAMAGED = 1_000
 /** Reports that come within this time travel together. */
 const GATHER_MS = 20
 const FIRST_PAUSE_MS = 500
@@ -142,9 +143,10 @@ class Session {
     const { control, directory, rules, jobs, outbox } = this.#options
     const beat = await this.#options.beat()
     const reports = outbox.take(MAX_REPORTS)
+    const damaged = outbox.takeDamaged(MAX_DAMAGED)
     let told: GatewayRules | undefined
     const versions = { directory: directory.current.version, ...(rules && { rules: rules.version }) }
-    const request = { beat, reports, ...versions, ...rest }
+    const request = { beat, reports, ...(damaged.length > 0 && { damaged }), ...versions, ...rest }
     try {
       const call = inventory === undefined ? request : { ...request, inventory }
       const answer = await control.sync(this.#session, call, this.#signal)
@@ -156,6 +158,7 @@ class Session {
       told = answer.rules
     } catch (error) {
       outbox.giveBack(reports)
+      outbox.addDamaged(damaged)
       throw error
     }
     if (told !== undefined) await this.#replaceRules(told)

@@ -1,13 +1,17 @@
 import type { Report } from '../core/sync.ts'
 
-/** Reports that wait to be sent. Of progress under one lease only the newest counts, and none after the outcome. */
+/**
+ * Reports that wait to be sent. Of progress under one lease only the newest counts, and none after the outcome. Beside
+ * them, roots that the disk has damaged, each once.
+ */
 export class Outbox {
   #outcomes: Report[] = []
   readonly #progress = new Map<string, Report>()
+  readonly #damaged = new Set<string>()
   #wake: () => void = () => {}
 
   get size(): number {
-    return this.#outcomes.length + this.#progress.size
+    return this.#outcomes.length + this.#progress.size + this.#damaged.size
   }
 
   add(report: Report): void {
@@ -35,6 +39,17 @@ export class Outbox {
       if (report.outcome !== 'progress' || this.#progress.has(report.lease)) continue
       if (!this.#outcomes.some(({ lease }) => lease === report.lease)) this.#progress.set(report.lease, report)
     }
+  }
+
+  addDamaged(roots: readonly string[]): void {
+    for (const root of roots) this.#damaged.add(root)
+    this.#wake()
+  }
+
+  takeDamaged(max: number): string[] {
+    const roots = [...this.#damaged].slice(0, max)
+    for (const root of roots) this.#damaged.delete(root)
+    return roots
   }
 
   /** Resolves when there is something to send. */

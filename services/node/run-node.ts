@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { BlockStore } from '../blocks/contract.ts'
+import type { BlockStore, StoreOptions } from '../blocks/contract.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
 import type { RulesInForce } from '../core/rules-in-force.ts'
 import type { Registered } from '../core/sync.ts'
@@ -12,6 +12,7 @@ import { runAgent } from './agent.ts'
 import { BeatSource } from './beat.ts'
 import { collectLoop } from './collect.ts'
 import { connectControl } from './control-client.ts'
+import { DamageWatch } from './damage.ts'
 import { DirectoryFile } from './directory-file.ts'
 import { intake } from './intake.ts'
 import { Inventory } from './inventory.ts'
@@ -56,7 +57,7 @@ export interface NodeParts {
 export interface NodeDependencies {
   identity: NodeIdentity
   log: Log
-  openStore: (folder: string) => Promise<BlockStore>
+  openStore: (folder: string, options: Pick<StoreOptions, 'onQuarantine'>) => Promise<BlockStore>
   /** Starts the gateway over the node's parts, and answers its public URL. It is stopped before they are. */
   startGateway: (parts: NodeParts) => Promise<AsyncDisposable & { url: string }>
   /** Told of each registration. */
@@ -71,7 +72,8 @@ export interface NodeDependencies {
 export async function runNode(config: NodeConfig, dependencies: NodeDependencies, signal: AbortSignal): Promise<void> {
   const { identity, log } = dependencies
   await using opened = new AsyncDisposableStack()
-  const store = opened.use(await dependencies.openStore(join(config.folder, 'blocks')))
+  const damage = new DamageWatch()
+  const store = opened.use(await dependencies.openStore(join(config.folder, 'blocks'), { onQuarantine: damage.found }))
   const directory = await DirectoryFile.open(join(config.folder, 'directory.json'))
   const rules = await RulesFolder.open(join(config.folder, 'rules'))
   const peer = opened.use(supervisePeer(config.peer, { log, maxRssBytes: MAX_PEER_BYTES }))
@@ -131,11 +133,12 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
     log,
     signal: running,
   })
+  const mending = damage.run(store, { outbox, log, signal: running })
   try {
-    await Promise.all([agent, collecting, meeting])
+    await Promise.all([agent, collecting, meeting, mending])
   } finally {
     stop.abort()
-    await Promise.allSettled([agent, collecting, meeting])
+    await Promise.allSettled([agent, collecting, meeting, mending])
   }
 }
 

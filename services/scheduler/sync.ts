@@ -5,6 +5,7 @@ import { readGatewayRules, rulesPart, type RulesReading } from '../catalog/gatew
 import { applyInventory, noteInventory } from '../catalog/inventory.ts'
 import { checkSession, holdSession, recordBeat, type NodeSession } from '../catalog/nodes-beat.ts'
 import { createChallenge } from '../catalog/nodes-joining.ts'
+import { doubtReplicas } from '../catalog/replicas-doubted.ts'
 import { applyReports } from '../catalog/replicas-reports.ts'
 import { claimWork, returnWork, type ClaimedWork } from '../catalog/replicas-work.ts'
 import type { Seal } from '../catalog/sealed-secret.ts'
@@ -71,9 +72,7 @@ export function createSync(
       const node = await recordBeat(db, hashToken(session), request.beat, all.inventoryEveryMs)
       if (node.hasMoved) wakes.announce(DIRECTORY)
       const stale = await takeReports(db, node, request, all)
-      if (request.inventory !== undefined || request.reports.some(({ outcome }) => outcome !== 'progress')) {
-        wakes.announce(RECONCILE)
-      }
+      if (isReconciled(request)) wakes.announce(RECONCILE)
       const inventoryWanted = node.inventoryWanted && request.inventory === undefined
       const isNews = stale.length > 0
       const { work, directory: found, rules: told } = await nextWork(request, { node, isNews, signal })
@@ -130,18 +129,29 @@ export function createSync(
   }
 }
 
+/** Whether what the node says can change what becomes of a root. */
+function isReconciled({ reports, inventory, damaged }: SyncRequest): boolean {
+  return inventory !== undefined || damaged !== undefined || reports.some(({ outcome }) => outcome !== 'progress')
+}
+
 /** Applies what the node says, for as long as its session is the present one. */
 async function takeReports(
   db: Database,
   node: NodeSession,
-  { reports, inventory }: SyncRequest,
+  { reports, inventory, damaged }: SyncRequest,
   settings: SyncSettings,
 ): Promise<string[]> {
-  if (reports.length === 0 && inventory === undefined) return []
+  if (reports.length === 0 && inventory === undefined && damaged === undefined) return []
   const stale = await db.transaction(async (sql) => {
     await holdSession(sql, node)
     return await applyReports(sql, node.nodeId, reports, settings)
   })
+  if (damaged !== undefined) {
+    await db.transaction(async (sql) => {
+      await holdSession(sql, node)
+      await doubtReplicas(sql, node.nodeId, damaged)
+    })
+  }
   // After the reports: what was removed is not to be taken for a find.
   if (inventory !== undefined) await takeInventory(db, node, inventory)
   return stale

@@ -113,6 +113,30 @@ test('only the present lease counts: repeated, reordered and old reports change 
   assert.deepEqual(await statesOf(cluster.db, pin), { a: 'verified' })
 })
 
+test('a copy that its disk has damaged is counted no more until it was read back, and is healed at once', async () => {
+  await using cluster = await simulatedCluster()
+  const [a, b] = [still(cluster, 'a'), still(cluster, 'b', 'virginia')]
+  for (const node of [a, b]) await node.sync()
+  const pin = await pinRoot(cluster, await newTenant(cluster.db), rootNumber(1))
+  for (const node of [a, b]) {
+    const { contentId, lease } = await nextWork(node)
+    await node.sync({ reports: [{ outcome: 'verified', contentId, lease, ...FIGURES }] })
+  }
+  await eventually('pinned', async () => (await statusOf(cluster.db, pin)) === 'pinned')
+
+  await b.sync({ damaged: [rootNumber(1), rootNumber(2)], slots: 0 })
+  assert.deepEqual(await statesOf(cluster.db, pin), { a: 'verified', b: 'allocated' })
+  await eventually('not pinned', async () => (await statusOf(cluster.db, pin)) === 'pinning')
+  const work = await nextWork(b)
+  assert.ok(work.verb === 'hold')
+  assert.deepEqual(work.sources, ['a'])
+  // Told again while it is made whole: nothing is to be doubted.
+  await b.sync({ damaged: [rootNumber(1)], slots: 0 })
+  const { contentId, lease } = work
+  assert.deepEqual((await b.sync({ reports: [{ outcome: 'verified', contentId, lease, ...FIGURES }] })).stale, [])
+  await eventually('pinned again', async () => (await statusOf(cluster.db, pin)) === 'pinned')
+})
+
 test('a lease that ended is given out again, and who held it before is told to stop', async () => {
   await using cluster = await simulatedCluster({ settings: { leaseMs: 100 } })
   const node = still(cluster, 'a')

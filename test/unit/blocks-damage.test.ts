@@ -70,6 +70,31 @@ test('a flipped bit is never served: the block is quarantined, and putting it ag
   assert.equal(store.space().blocks, 0)
 })
 
+test('roots with a quarantined block are known, also after a restart, until it is put again', async () => {
+  await using folder = await temporaryFolder()
+  const [first, shared, third] = testBlocks(3) as [TestBlock, TestBlock, TestBlock]
+  const whole = testBlocks(5, { from: 100 })
+  const told: string[] = []
+  {
+    await using store = await openBlockStore(folder.path, { onQuarantine: (cid) => told.push(cid.toString()) })
+    await holdRoot(store, [first, shared])
+    await holdRoot(store, [third, shared])
+    await holdRoot(store, whole)
+    await flipByteOf(folder.path, shared)
+    assert.deepEqual(await store.damagedRoots(), [])
+    await assert.rejects(store.get(shared.cid), isCorrupt)
+    assert.equal(await store.get(shared.cid), undefined)
+    assert.deepEqual(told, [shared.cid.toString()])
+  }
+  await using store = await openBlockStore(folder.path)
+  const damaged = [first, third].map(({ cid }) => cid.toString()).sort()
+  assert.deepEqual((await store.damagedRoots()).map(String).sort(), damaged)
+  await using batch = store.openBatch()
+  await batch.put(shared.cid, shared.bytes)
+  await batch.flush()
+  assert.deepEqual(await store.damagedRoots(), [])
+})
+
 test('verifying a root reports and quarantines its corrupt blocks', async () => {
   await using folder = await temporaryFolder()
   await using store = await openBlockStore(folder.path)

@@ -34,6 +34,16 @@ test('what could not be sent is sent again, before newer outcomes and behind new
   assert.deepEqual(outbox.take(10), [stored('a'), stored('c'), progress('b', 2)])
 })
 
+test('a damaged root waits once, and is sent again when that failed', async () => {
+  const outbox = new Outbox()
+  outbox.addDamaged(['a', 'b', 'a'])
+  await outbox.filled(new AbortController().signal)
+  assert.deepEqual(outbox.takeDamaged(1), ['a'])
+  outbox.addDamaged(['a'])
+  assert.deepEqual(outbox.takeDamaged(10), ['b', 'a'])
+  assert.equal(outbox.size, 0)
+})
+
 test('no outcome is lost or reordered, however often sending fails', () => {
   const step = fc.oneof(fc.constant('add' as const), fc.constant('send' as const), fc.constant('fail' as const))
   fc.assert(
