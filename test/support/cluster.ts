@@ -44,6 +44,7 @@ export class Cluster implements AsyncDisposable {
   readonly folder: string
   readonly #settings: Record<string, string>
   #process: ChildProcess | undefined
+  readonly #joined = new Set<ChildProcess>()
   ready!: Ready
 
   private constructor(folder: string, settings: Record<string, string>) {
@@ -67,15 +68,8 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts all processes, on the state that the folder has. */
   async up(settings: Record<string, string> = {}): Promise<void> {
-    const child = spawn(process.execPath, [join(ROOT, 'services/local.ts')], {
-      cwd: this.folder,
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...this.#settings, ...settings },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const child = this.#spawn([], settings)
     this.#process = child
-    const log = createWriteStream(join(this.folder, 'terminal.log'), { flags: 'a' })
-    child.stdout.pipe(log, { end: false })
-    child.stderr.pipe(log, { end: false })
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`the cluster ended with ${code}`)
     })
@@ -87,6 +81,67 @@ export class Cluster implements AsyncDisposable {
         cause: error,
       })
     }
+  }
+
+  #spawn(words: readonly string[], settings: Record<string, string>): ChildProcess {
+    const child = spawn(process.execPath, [join(ROOT, 'services/local.ts'), ...words], {
+      cwd: this.folder,
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...this.#settings, ...settings },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const log = createWriteStream(join(this.folder, 'terminal.log'), { flags: 'a' })
+    child.stdout.pipe(log, { end: false })
+    child.stderr.pipe(log, { end: false })
+    return child
+  }
+
+  /**
+   * Brings a part that was killed back, or adds a node: `npm run join -- frankfurt-1`, or `control`. One at a time.
+   * @param more environment of the part alone
+   */
+  async join(name: string, more: Record<string, string> = {}): Promise<void> {
+    const child = this.#spawn(['join', name], more)
+    this.#joined.add(child)
+    child.once('exit', () => this.#joined.delete(child))
+    this.ready = await until(
+      `${name} in the cluster`,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`join ${name} ended with ${child.exitCode}`)
+        const ready = await this.#readReady()
+        const pid = name === 'control' ? ready.control.pid : ready.nodes.find(({ id }) => id === name)?.pid
+        return pid !== undefined && isAlive(pid) ? ready : undefined
+      },
+      60_000,
+    )
+  }
+
+  /** `kill -9` of one part: `control`, `postgres`, or a node's name. */
+  async kill(name: string): Promise<void> {
+    const pid = await this.pidOf(name)
+    process.kill(pid, 'SIGKILL')
+    await until(`the end of ${name}`, () => !isAlive(pid))
+  }
+
+  /** The process of a part: `control`, `postgres`, or a node's name. */
+  async pidOf(name: string): Promise<number> {
+    if (name === 'control') return this.ready.control.pid
+    if (name !== 'postgres') return this.named(name).pid
+    const file = await readFile(join(this.folder, 'postgres', 'data', 'postmaster.pid'), 'utf8')
+    return Number(file.split('\n', 1)[0])
+  }
+
+  /** `kill -9` of every process at once. */
+  async killAll(): Promise<void> {
+    const parts = ['control', 'postgres', ...this.ready.nodes.map(({ id }) => id)]
+    const pids = await Promise.all(parts.map((part) => this.pidOf(part)))
+    const children = [this.#process, ...this.#joined].filter((child) => child !== undefined)
+    const ended = children.filter(isRunning).map((child) => once(child, 'exit'))
+    for (const pid of [...children.map(({ pid }) => pid ?? 0), ...pids]) if (isAlive(pid)) process.kill(pid, 'SIGKILL')
+    await Promise.all(ended)
+    await until('the end of every process', () => !pids.some(isAlive))
+    this.#process = undefined
+    // Nobody was left to remove it.
+    await rm(join(this.folder, 'ready.json'), { force: true })
   }
 
   /** The last warnings and errors of each process. */
@@ -116,10 +171,17 @@ export class Cluster implements AsyncDisposable {
   async down(signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
     const child = this.#process
     this.#process = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
-    child.kill(signal)
-    await exited
+    // Parts that joined end with the cluster.
+    const exits = [child, ...this.#joined].filter((one) => one !== undefined && isRunning(one))
+    const ended = exits.map((one) => once(one as ChildProcess, 'exit'))
+    child?.kill(signal)
+    await Promise.all(ended)
+  }
+
+  named(id: string): ReadyNode {
+    const node = this.ready.nodes.find((one) => one.id === id)
+    assert.ok(node, id)
+    return node
   }
 
   node(index: number): ReadyNode {
@@ -155,6 +217,12 @@ export class Cluster implements AsyncDisposable {
     return await this.json('/psa/pins', { method: 'POST', headers, body: JSON.stringify({ cid, ...more }) })
   }
 
+  /** Saves a policy of that many copies, with rules. */
+  async policy(name: string, copies: { min: number; target: number }, rules: unknown[] = []): Promise<void> {
+    const headers = { 'content-type': 'application/json' }
+    await this.json(`/v1/policies/${name}`, { method: 'PUT', headers, body: JSON.stringify({ copies, rules }) })
+  }
+
   details(requestId: string): Promise<PinDetails> {
     return this.json(`/v1/pins/${requestId}`)
   }
@@ -182,6 +250,18 @@ export class Cluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.down()
     await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+function isRunning({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
   }
 }
 
