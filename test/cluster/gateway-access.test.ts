@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { CID } from 'multiformats/cid'
 import { signUrl } from '../../services/core/signed-url.ts'
+import { retrieve } from '../../services/swarm/retrieve.ts'
 import { Cluster, type ReadyNode } from '../support/cluster.ts'
 import { seededBytes } from '../support/random-bytes.ts'
+import { openTestPeer } from '../support/test-peer.ts'
 import { until } from '../support/until.ts'
 
 /** What is saved has to be in force everywhere by then. */
@@ -106,6 +109,26 @@ test('restricted content opens by a token or a signed URL, on every node and for
     const log = await readFile(join(cluster.folder, 'logs', `${name}.log`), 'utf8')
     assert.ok(!log.includes(key) && !log.includes(token) && !log.includes(signature))
   }
+})
+
+test('what is denied or restricted is not served by bitswap either', async () => {
+  const [denied, restricted] = await Promise.all([1, 2].map((n) => cluster.upload(seededBytes(40 + n, 5_000))))
+  assert.ok(denied && restricted)
+  await Promise.all([denied, restricted].map(({ pin }) => cluster.pinned(pin.requestid, 3)))
+  const origins = cluster.ready.nodes.flatMap(({ addresses }) => addresses)
+  const isServed = async (cid: string): Promise<boolean> => {
+    await using stranger = await openTestPeer()
+    const blocks = retrieve(stranger.peer, CID.parse(cid), { origins, stallMs: 1_500, silenceMs: 500 })
+    return await Array.fromAsync(blocks).then(
+      () => true,
+      () => false,
+    )
+  }
+  assert.ok(await isServed(denied.cid))
+  await putList('network', `/ipfs/${denied.cid}\n`)
+  await putJson(`/v1/access/${restricted.cid}`, 'PUT', { token: true })
+  await until('the denied block is withheld', async () => !(await isServed(denied.cid)))
+  await until('the restricted block is withheld', async () => !(await isServed(restricted.cid)))
 })
 
 test('rules stay in force on a node while the control plane is away', async () => {
