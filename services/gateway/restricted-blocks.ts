@@ -31,13 +31,7 @@ const LOOK_EVERY_MS = 2 * SECOND_MS
  */
 export class RestrictedBlocks {
   readonly #options: RestrictedBlocksOptions
-  /** Digest to index of `#memberships`. */
-  #blocks = new DigestTable()
-  /** Sets of roots, each kept once: most blocks are in one. */
-  #memberships: (readonly string[])[] = []
-  readonly #indexOf = new Map<string, number>()
-  /** Roots whose blocks are in the table. */
-  readonly #read = new Set<string>()
+  #known = new Memberships()
 
   constructor(options: RestrictedBlocksOptions) {
     this.#options = options
@@ -54,56 +48,54 @@ export class RestrictedBlocks {
 
   /** Restricted roots whose rules a request for this CID has to meet; none for content that is for everybody. */
   rootsOf(cid: CID): readonly string[] {
-    if (this.#blocks.size === 0) return []
     const { store, rules } = this.#options
-    const membership = this.#memberships[this.#blocks.get(digestOf(cid)) ?? -1] ?? []
-    const roots = membership.filter((root) => rules.restricted.grantorsOf(root) !== undefined)
+    const roots = this.#known.of(cid).filter((root) => rules.restricted.grantorsOf(root) !== undefined)
     if (roots.length === 0 || store.root(cid) !== undefined) return []
     const heldHere = roots.filter((root) => store.root(CID.parse(root)) !== undefined).length
     return store.countOf(cid) > heldHere ? [] : roots
   }
 
-  /** Reads the manifests of roots that became restricted, and begins anew when roots ceased to be. */
+  /** Reads the manifests of roots that became restricted; those of roots that ceased to be are let go. */
   async refresh(signal: AbortSignal): Promise<void> {
     const wanted = new Set(this.#options.rules.restricted.keys())
-    if ([...this.#read].some((root) => !wanted.has(root))) this.#forget()
+    const isSmaller = [...this.#known.roots].some((root) => !wanted.has(root))
+    // What is known stays in use until the smaller table is filled.
+    const next = isSmaller ? new Memberships() : this.#known
     for (const root of wanted) {
-      if (this.#read.has(root) || this.#blocks.size >= MAX_BLOCKS) continue
+      if (next.roots.has(root) || next.isFull) continue
       signal.throwIfAborted()
-      if (await this.#enter(root, signal)) this.#read.add(root)
+      if (await this.#enter(root, next, signal)) next.roots.add(root)
     }
-  }
-
-  #forget(): void {
-    this.#blocks = new DigestTable()
-    this.#memberships = []
-    this.#indexOf.clear()
-    this.#read.clear()
+    this.#known = next
   }
 
   /** Answers whether somebody had the manifest. */
-  async #enter(root: string, signal: AbortSignal): Promise<boolean> {
+  async #enter(root: string, memberships: Memberships, signal: AbortSignal): Promise<boolean> {
     const { store, client, nodes, log } = this.#options
     const cid = CID.parse(root)
-    const held = store.root(cid)
-    if (held !== undefined) {
+    if (store.root(cid) !== undefined) {
       let count = 0
       for (const entry of store.manifest(cid)) {
-        this.#add(entry.cid, root)
+        memberships.add(entry.cid, root)
         // A million of them must not hold up everything else.
         if (++count % PAGE_ENTRIES === 0) await setImmediate()
       }
       return true
     }
+    /** A page can be shorter than was asked for. */
+    const readManifest = async (node: string): Promise<boolean> => {
+      for (let from = 0; ;) {
+        const page = await client.manifest(node, cid, { from, to: from + PAGE_ENTRIES, signal })
+        if (page === undefined) return false
+        for (const entry of page.entries) memberships.add(entry.cid, root)
+        from += page.entries.length
+        if (from >= page.blocks) return true
+        if (page.entries.length === 0) return false
+      }
+    }
     for (const node of nodes()) {
       try {
-        for (let from = 0; ; from += PAGE_ENTRIES) {
-          const page = await client.manifest(node, cid, { from, to: from + PAGE_ENTRIES, signal })
-          if (page === undefined) break
-          for (const entry of page.entries) this.#add(entry.cid, root)
-          if (from + page.entries.length >= page.blocks) return true
-          if (page.entries.length === 0) break
-        }
+        if (await readManifest(node)) return true
       } catch (error) {
         signal.throwIfAborted()
         log.debug({ err: error, node, root }, 'the manifest of a restricted root could not be had')
@@ -111,20 +103,39 @@ export class RestrictedBlocks {
     }
     return false
   }
+}
 
-  #add(cid: CID, root: string): void {
-    if (isIdentity(cid) || this.#blocks.size >= MAX_BLOCKS) return
-    const digest = digestOf(cid)
-    const before = this.#memberships[this.#blocks.get(digest) ?? -1] ?? []
+/** Blocks and the roots that have them. */
+class Memberships {
+  /** Roots that are entered whole. */
+  readonly roots = new Set<string>()
+  /** Digest to index of `#sets`. */
+  readonly #blocks = new DigestTable()
+  /** Sets of roots, each kept once: most blocks are in one root. */
+  readonly #sets: (readonly string[])[] = []
+  readonly #indexOf = new Map<string, number>()
+
+  get isFull(): boolean {
+    return this.#blocks.size >= MAX_BLOCKS
+  }
+
+  of(cid: CID): readonly string[] {
+    if (this.#blocks.size === 0) return []
+    return this.#sets[this.#blocks.get(digestOf(cid)) ?? -1] ?? []
+  }
+
+  add(cid: CID, root: string): void {
+    if (isIdentity(cid) || this.isFull) return
+    const before = this.of(cid)
     if (before.includes(root)) return
     const roots = [...before, root].sort()
     const key = roots.join()
     let index = this.#indexOf.get(key)
     if (index === undefined) {
-      index = this.#memberships.push(roots) - 1
+      index = this.#sets.push(roots) - 1
       this.#indexOf.set(key, index)
     }
-    this.#blocks.set(digest, index)
+    this.#blocks.set(digestOf(cid), index)
   }
 }
 
