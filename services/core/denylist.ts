@@ -13,7 +13,7 @@ import { KIB, MIB } from './units.ts'
 /** A line that is longer is no rule. The format allows 2 MiB; a path of ours is far shorter. */
 export const MAX_DENYLIST_LINE_BYTES = 64 * KIB
 /** https://specs.ipfs.tech/compact-denylist-format/#header */
-export const MAX_DENYLIST_HEADER_CHARACTERS = MIB
+const MAX_DENYLIST_HEADER_CHARACTERS = MIB
 
 /** That something is denied, by which list, and with what status the gateway says so. */
 export interface Denial {

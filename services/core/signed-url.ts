@@ -1,10 +1,10 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 /** Until when a signed URL is good: seconds since 1970, UTC. */
-export const EXPIRY_PARAMETER = 'hf-exp'
+const EXPIRY_PARAMETER = 'hf-exp'
 /** The content path that is signed, with all below it; the URL's own path when it is not there. */
-export const PREFIX_PARAMETER = 'hf-prefix'
-export const SIGNATURE_PARAMETER = 'hf-sig'
+const PREFIX_PARAMETER = 'hf-prefix'
+const SIGNATURE_PARAMETER = 'hf-sig'
 
 /** What a URL says of its signature. */
 export interface UrlSignature {

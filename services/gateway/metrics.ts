@@ -6,7 +6,7 @@ import { SECOND_MS } from '../core/units.ts'
 export type Level = 'memory' | 'store' | 'holder' | 'network'
 
 /** What is known of an exchange when it has ended. */
-export interface Outcome {
+interface Outcome {
   status: number
   /** As negotiated; `none` when it came to no answer about content. */
   format: string
