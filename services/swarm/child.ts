@@ -39,6 +39,7 @@ const FIRST_RESTART_MS = 100
 const LAST_RESTART_MS = 10 * SECOND_MS
 /** A child that lived this long was well: the next restart does not wait. */
 const WELL_MS = MINUTE_MS
+const LOOKS_WITHIN_HANG = 4
 const STOP_TIMEOUT_MS = 10 * SECOND_MS
 
 /** Starts the peer process, and starts it anew, after a pause that grows, whenever it ends. */
@@ -99,15 +100,17 @@ class Supervisor implements SupervisedPeer {
     const { command, args, env } = this.#command
     const child = spawn(command, args, { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     this.#child = child
-    let heardAt = performance.now()
+    // Counted in looks and not by the clock: while the whole machine stands still, neither side does anything.
+    let silentLooks = 0
     child.on('message', (message: ChildMessage) => {
-      heardAt = performance.now()
+      silentLooks = 0
       this.#hear(child, message)
     })
     const { hangMs = MINUTE_MS } = this.#options
     const watch = setInterval(() => {
-      if (performance.now() - heardAt > hangMs) this.#end(child, 'SIGKILL', 'the peer process hangs')
-    }, hangMs / 4)
+      silentLooks += 1
+      if (silentLooks > LOOKS_WITHIN_HANG) this.#end(child, 'SIGKILL', 'the peer process hangs')
+    }, hangMs / LOOKS_WITHIN_HANG)
     const onStop = (): void => stop(child)
     this.#stopping.signal.addEventListener('abort', onStop)
     try {

@@ -90,6 +90,21 @@ test('a peer process that is killed comes back behind the same client', { timeou
   assert.notEqual((await client.status()).peerId, peerId, 'the test peer makes a new key at each start')
 })
 
+test('a peer process that hangs is replaced; one whose parent stood still is not', { timeout: 60_000 }, async () => {
+  await using node = await openTestNode()
+  const hangMs = 8_000
+  await using supervised = supervisePeer(commandOf(node), { log: silentLog, hangMs })
+  await supervised.ready()
+  const first = supervised.pid ?? 0
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, hangMs + 500)
+  await supervised.client.status()
+  assert.equal(supervised.pid, first)
+  process.kill(first, 'SIGSTOP')
+  await until('the end of the first child', () => supervised.pid !== first)
+  await supervised.ready()
+  assert.ok(!isAlive(first))
+})
+
 test('a fetch whose peer process dies in the stream is a failure, never a short DAG', { timeout: 60_000 }, async () => {
   await using helia = await spawnPlainHelia()
   const file = await helia.addFile({ bytes: 60_000_000 })
