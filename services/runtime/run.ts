@@ -14,6 +14,8 @@ export async function run(main: (signal: AbortSignal) => Promise<void>, log?: Lo
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
+  // Waiting for a signal is no handle: a process whose children have all ended would end with them.
+  const alive = setInterval(() => undefined, LONGEST_TIMER_MS)
   try {
     await main(stop.signal)
   } catch (error) {
@@ -21,12 +23,14 @@ export async function run(main: (signal: AbortSignal) => Promise<void>, log?: Lo
     complain(error, log)
     process.exitCode = 1
   } finally {
+    clearInterval(alive)
     process.off('SIGINT', onSignal)
     process.off('SIGTERM', onSignal)
   }
 }
 
 const EXIT_SIGNALLED = 130
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** An expected failure is one sentence; anything else is a defect and shows where it happened. */
 function complain(error: unknown, log: Log | undefined): void {
