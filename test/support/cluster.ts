@@ -77,9 +77,7 @@ export class Cluster implements AsyncDisposable {
       this.ready = await Promise.race([until('a ready cluster', () => this.#readReady(), 60_000), ended])
       ended.catch(() => {})
     } catch (error) {
-      throw new Error(`${(error as Error).message}\n${await this.terminal()}\n${await this.#complaints()}`, {
-        cause: error,
-      })
+      await this.#tellOf(error)
     }
   }
 
@@ -103,16 +101,20 @@ export class Cluster implements AsyncDisposable {
     const child = this.#spawn(['join', name], more)
     this.#joined.add(child)
     child.once('exit', () => this.#joined.delete(child))
-    this.ready = await until(
-      `${name} in the cluster`,
-      async () => {
-        if (child.exitCode !== null) throw new Error(`join ${name} ended with ${child.exitCode}`)
-        const ready = await this.#readReady()
-        const pid = name === 'control' ? ready.control.pid : ready.nodes.find(({ id }) => id === name)?.pid
-        return pid !== undefined && isAlive(pid) ? ready : undefined
-      },
-      60_000,
-    )
+    const isIn = async (): Promise<Ready | undefined> => {
+      if (child.exitCode !== null) throw new Error(`join ${name} ended with ${child.exitCode}`)
+      const ready = await this.#readReady()
+      const pid = name === 'control' ? ready.control.pid : ready.nodes.find(({ id }) => id === name)?.pid
+      return pid !== undefined && isAlive(pid) ? ready : undefined
+    }
+    this.ready = await until(`${name} in the cluster`, isIn, 60_000).catch((error: unknown) => this.#tellOf(error))
+  }
+
+  /** The failure, with what the processes had to say. */
+  async #tellOf(error: unknown): Promise<never> {
+    throw new Error(`${(error as Error).message}\n${await this.terminal()}\n${await this.#complaints()}`, {
+      cause: error,
+    })
   }
 
   /** `kill -9` of one part: `control`, `postgres`, or a node's name. */
