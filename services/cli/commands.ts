@@ -7,6 +7,7 @@ import { policyCommands } from './policies.ts'
 import { status } from './status.ts'
 import { tokenCommands } from './tokens.ts'
 import { up } from './up.ts'
+import { uriClassify } from './uri.ts'
 
 /** Every command, in the order in which help shows them. */
 export const COMMANDS: readonly Command[] = [
@@ -18,4 +19,5 @@ export const COMMANDS: readonly Command[] = [
   ...carCommands,
   ...policyCommands,
   ...tokenCommands,
+  uriClassify,
 ]

@@ -6,6 +6,7 @@ import { benchGateway } from './gateway.ts'
 import { benchNaming } from './naming.ts'
 import { benchPins } from './pins.ts'
 import { printRows, type Row } from './rows.ts'
+import { benchTokenUris } from './token-uris.ts'
 import { benchTransfer } from './transfer.ts'
 
 /** Benchmarks by name; `npm run bench -- cluster` runs one. */
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   pins: benchPins,
   api: benchApiPins,
   naming: benchNaming,
+  uris: benchTokenUris,
 }
 
 const wanted = process.argv.slice(2)
