@@ -76,6 +76,6 @@ function checked({ cid, row }: Located, section: Uint8Array): Uint8Array | undef
 }
 
 /** The block inside of a section of `loadSections`. */
-export function blockIn(section: Uint8Array, row: BlockRow): Uint8Array {
+function blockIn(section: Uint8Array, row: BlockRow): Uint8Array {
   return section.subarray(section.length - row.length)
 }

@@ -47,7 +47,7 @@ export interface WantEntry {
 }
 
 /** A want in the ledger of a peer; `want`: nothing was sent for it, because we lack the block. */
-export interface LedgerWant extends Required<Pick<WantEntry, 'priority' | 'wantType' | 'sendDontHave'>> {
+interface LedgerWant extends Required<Pick<WantEntry, 'priority' | 'wantType' | 'sendDontHave'>> {
   cid: CID
   status: 'want' | 'sending' | 'sent'
 }
