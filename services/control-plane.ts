@@ -4,11 +4,13 @@ import { createApi } from './api/api.ts'
 import { createAuthenticator } from './catalog/authenticator.ts'
 import { openDatabase, type Database } from './catalog/database.ts'
 import { touchController } from './catalog/directory.ts'
+import { readMasterKeys } from './catalog/master-key.ts'
 import { migrate } from './catalog/migrate.ts'
 import { createJoinToken } from './catalog/nodes-joining.ts'
 import { createPinAcceptor } from './catalog/pins-accept.ts'
 import { ensureDefaultPolicy } from './catalog/policies.ts'
 import { sealWith } from './catalog/sealed-secret.ts'
+import { rewrapTenantKeys } from './catalog/tenant-keys.ts'
 import { ensureTenant } from './catalog/tenants.ts'
 import { openWakes } from './catalog/wake.ts'
 import { HoldfastError } from './core/errors.ts'
@@ -24,6 +26,7 @@ import { loadIdentity } from './runtime/identity.ts'
 import type { Log } from './runtime/log.ts'
 import { loop } from './runtime/loop.ts'
 import { startMetrics } from './runtime/metrics.ts'
+import { startRepublisher } from './republisher/republisher.ts'
 import { sayReady } from './runtime/role-process.ts'
 import { DenylistFiles } from './scheduler/denylist-files.ts'
 import { startScheduler } from './scheduler/scheduler.ts'
@@ -53,6 +56,12 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     liveness: { suspectMs: config.HOLDFAST_SUSPECT_AFTER, downMs: config.HOLDFAST_DOWN_AFTER },
   }
   const seal = config.HOLDFAST_SECRETS_KEY === undefined ? undefined : sealWith(config.HOLDFAST_SECRETS_KEY)
+  const masters = config.HOLDFAST_MASTER_KEY === undefined ? undefined : readMasterKeys(config.HOLDFAST_MASTER_KEY)
+  if (masters !== undefined) {
+    const rewrapped = await rewrapTenantKeys(db, masters)
+    if (rewrapped > 0)
+      log.info({ rewrapped, master: masters[0].id }, 'keys of accounts are wrapped by the new master key')
+  }
   using api = createApi({
     db,
     wakes,
@@ -60,6 +69,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     authenticator: createAuthenticator(db, wakes),
     identity,
     seal,
+    masters,
     log,
   })
   const health = healthRoutes({
@@ -82,6 +92,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
   sayReady({ api: listening.url })
   await Promise.all([
     startScheduler({ db, wakes, log, settings, signal }),
+    startRepublisher({ db, wakes, masters, log, signal }),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),
   ])

@@ -44,6 +44,7 @@ interface Secrets {
   token: string
   joinToken: string
   secretsKey: string
+  masterKey: string
 }
 
 async function startCluster(config: Config, signal: AbortSignal): Promise<void> {
@@ -94,6 +95,7 @@ function controlRole(data: string, database: string, secrets: Secrets): Paramete
     HOLDFAST_TOKEN: secrets.token,
     HOLDFAST_JOIN_TOKEN: secrets.joinToken,
     HOLDFAST_SECRETS_KEY: secrets.secretsKey,
+    HOLDFAST_MASTER_KEY: secrets.masterKey,
   })
   return { name: CONTROL, program: [PROGRAM], env, logFile: join(data, 'logs', 'control.log') }
 }
@@ -115,6 +117,7 @@ function nodeRole(config: Config, data: string, secrets: Secrets, index: number)
   delete env['DATABASE_URL']
   delete env['HOLDFAST_TOKEN']
   delete env['HOLDFAST_SECRETS_KEY']
+  delete env['HOLDFAST_MASTER_KEY']
   return { name, program: [PROGRAM], env, logFile: join(data, 'logs', `${name}.log`) }
 }
 
@@ -185,9 +188,14 @@ function tellEnd(part: RoleProcess, how: string, signal: AbortSignal): void {
 async function readSecrets(data: string, config: Config): Promise<Secrets> {
   return {
     secretsKey: config.HOLDFAST_SECRETS_KEY ?? (await keptSecret(join(data, 'secrets-key'), randomText)),
+    masterKey: config.HOLDFAST_MASTER_KEY ?? (await keptSecret(join(data, 'master-key'), randomKey)),
     token: config.HOLDFAST_TOKEN ?? (await keptSecret(join(data, 'token'), makeToken)),
     joinToken: config.HOLDFAST_JOIN_TOKEN ?? (await keptSecret(join(data, 'join-token'), randomText)),
   }
+}
+
+function randomKey(): string {
+  return randomBytes(32).toString('base64')
 }
 
 function randomText(): string {

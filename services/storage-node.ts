@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Registry } from 'prom-client'
 import { openBlockStore } from './blocks/store.ts'
+import type { NameSink } from './core/name-feed.ts'
 import { MINUTE_MS } from './core/units.ts'
 import type { DirectoryNode, Registered } from './core/sync.ts'
 import { routeToCluster } from './gateway/cluster-routing.ts'
@@ -16,7 +17,9 @@ import { dnsLookup } from './naming/dns-lookup.ts'
 import { parseDnsLinks, type TxtLookup } from './naming/dnslink.ts'
 import { NameResolver } from './naming/name-resolver.ts'
 import { askInOrder } from './naming/record-source.ts'
-import { openRecordStore } from './naming/record-store.ts'
+import { parseIpnsName } from './naming/ipns-name.ts'
+import { verifyIpnsRecord } from './naming/ipns-record.ts'
+import { openRecordStore, type RecordStore } from './naming/record-store.ts'
 import { runNode, type NodeParts } from './node/run-node.ts'
 import { peerSocket } from './peer/socket-path.ts'
 import { childEnvironment, type Config } from './runtime/config.ts'
@@ -25,6 +28,9 @@ import type { Log } from './runtime/log.ts'
 import { startMetrics } from './runtime/metrics.ts'
 import { sayReady } from './runtime/role-process.ts'
 import { ENGINE_FLAGS } from './runtime/engine-flags.ts'
+
+/** Names of accounts that a node keeps; each takes one small file. */
+const MAX_HOSTED_NAMES = 1_000_000
 
 /** Runs a storage node: store, transfer, gateway and agent in this process, and its peer as a child process. */
 export async function runStorageNode(config: Config, log: Log, signal: AbortSignal): Promise<void> {
@@ -70,7 +76,7 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
           ownName: () => name,
         })
         gatewayUrl = config.HOLDFAST_GATEWAY_URL ?? gateway.url
-        return { url: gatewayUrl, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
+        return { url: gatewayUrl, names: gateway.names, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
       },
       onRegistered: (registered: Registered) => {
         name = registered.name
@@ -85,15 +91,17 @@ async function openGateway(
   config: Config,
   { store, transferClient, directory, rules, peer }: NodeParts,
   { folder, log, registry, ownName }: { folder: string; log: Log; registry: Registry; ownName: () => string },
-): Promise<AsyncDisposable & { url: string }> {
+): Promise<AsyncDisposable & { url: string; names: NameSink }> {
   await using opened = new AsyncDisposableStack()
   const upNodes = (): DirectoryNode[] => directory.current.nodes.filter(({ liveness }) => liveness === 'up')
   const otherNodes = (): string[] => upNodes().flatMap(({ name }) => (name === ownName() ? [] : [name]))
   const otherGateways = (): string[] => upNodes().flatMap((node) => (node.name === ownName() ? [] : [node.gateway]))
+  // Apart from each other: what anybody may put here takes no place from the names of our accounts.
+  const hosted = await openRecordStore(join(folder, 'hosted-names'), { maxNames: MAX_HOSTED_NAMES })
   const records = await openRecordStore(join(folder, 'names'))
   const resolver = opened.use(
     new NameResolver({
-      records: askInOrder([records, neighbourRecords(otherGateways)]),
+      records: askInOrder([hosted, records, neighbourRecords(otherGateways)]),
       staticLinks: parseDnsLinks(config.HOLDFAST_DNSLINKS),
       ...lookUpOf(config.HOLDFAST_DNS),
     }),
@@ -125,7 +133,24 @@ async function openGateway(
     }),
   )
   const owned = opened.move()
-  return { url: gateway.url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return {
+    url: gateway.url,
+    names: namesServedBy(resolver, hosted),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+function namesServedBy(resolver: NameResolver, hosted: RecordStore): NameSink {
+  return {
+    offer(text, record) {
+      const name = parseIpnsName(text)
+      resolver.offer(name, verifyIpnsRecord(name, record))
+    },
+    async keep(text, record) {
+      const name = parseIpnsName(text)
+      await hosted.put(name, verifyIpnsRecord(name, record))
+    },
+  }
 }
 
 /** 0 stands for no limit. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Authenticator } from '../catalog/authenticator.ts'
 import type { Database } from '../catalog/database.ts'
 import type { PinAcceptor } from '../catalog/pins-accept.ts'
+import type { MasterKeys } from '../catalog/master-key.ts'
 import type { Seal } from '../catalog/sealed-secret.ts'
 import type { Caller } from '../catalog/tokens.ts'
 import type { Wakes } from '../catalog/wake.ts'
@@ -14,6 +15,7 @@ import { accessRoutes } from './access.ts'
 import { denylistRoutes } from './denylists.ts'
 import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
 import { landingRoute } from './landing.ts'
+import { nameRoutes } from './names.ts'
 import { importRoute } from './node-import.ts'
 import { nodeRoutes } from './nodes.ts'
 import { batchRoute } from './pins/batch.ts'
@@ -36,6 +38,8 @@ export interface ApiParts {
   identity: NodeIdentity
   /** Of the keys of signed URLs; undefined: there are none. */
   seal?: Seal | undefined
+  /** Of the keys of hosted names; undefined: there are none. */
+  masters?: MasterKeys | undefined
   log: Log
   limits?: Partial<ApiLimits>
 }
@@ -75,6 +79,7 @@ export function createApi(parts: ApiParts): Api {
     importRoute(shared),
     ...denylistRoutes(shared),
     ...accessRoutes(shared),
+    ...nameRoutes(shared),
     ...usageRoutes(shared),
     landingRoute(),
   ]

@@ -63,10 +63,11 @@ export async function recordBeat(
   return { ...session, hasMoved: moved.length > 0 }
 }
 
-/** @throws STALE_SESSION when it is not the present session of a node */
-export async function checkSession(sql: Sql, sessionHash: Buffer): Promise<void> {
-  const found = await sql.query('select from node where session_hash = $1', [sessionHash])
-  if (found.length === 0) throw staleSession()
+/** The id of the node whose session it is. @throws STALE_SESSION when it is not the present session of a node */
+export async function checkSession(sql: Sql, sessionHash: Buffer): Promise<number> {
+  const [found] = await sql.query<{ id: number }>('select id from node where session_hash = $1', [sessionHash])
+  if (found === undefined) throw staleSession()
+  return found.id
 }
 
 /** Keeps the session from ending while the transaction acts for it. @throws STALE_SESSION */

@@ -12,7 +12,11 @@ export interface Seal {
 
 /** @param text a long random text, of which the key is the SHA-256 */
 export function sealWith(text: string): Seal {
-  const key = hash('sha256', text, 'buffer')
+  return sealUnder(hash('sha256', text, 'buffer'))
+}
+
+/** @param key 32 bytes; the seal is worthless once whoever owns them has overwritten them */
+export function sealUnder(key: Uint8Array): Seal {
   return {
     close(secret, about) {
       const nonce = randomBytes(NONCE_BYTES)

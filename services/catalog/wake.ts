@@ -21,6 +21,8 @@ export const RECONCILE = 'reconcile'
 export const POLICIES = 'policies'
 /** Denylists or access rules were changed: gateways are to be told. */
 export const RULES = 'rules'
+/** A record was published or signed anew: gateways are to serve it. */
+export const NAMES = 'names'
 
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20

@@ -112,6 +112,8 @@ export const SyncRequest = z.strictObject({
   directory: z.string().max(64),
   /** Version of the gateway's rules it has; without it none are sent. */
   rules: z.string().max(64).optional(),
+  /** Where the feed of names was said to end, as far as it was told; without it nothing is told. */
+  names: z.string().max(64).optional(),
   /** How long the answer may be held back while there is nothing to say. */
   waitMs: z.number().int().min(0).max(30_000),
 })
@@ -161,6 +163,8 @@ export const SyncResponse = z.strictObject({
   directory: Directory.optional(),
   /** Present when they differ from the version the node named. */
   rules: GatewayRules.optional(),
+  /** Where the feed of names (core/name-feed.ts) ends, when the node does not know it yet. */
+  names: z.string().max(64).optional(),
   /** The database's time: milliseconds since 1970. */
   clockMs: z.number().optional(),
   /** The node shall send its inventory from the start (after registration, and daily). */

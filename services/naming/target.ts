@@ -3,7 +3,7 @@ import { checkCid, parseCid } from '../core/cid.ts'
 import { HoldfastError, hasCode } from '../core/errors.ts'
 import { MAX_PATH_SEGMENTS } from '../core/limits.ts'
 import type { IpnsRecord } from './ipns-record.ts'
-import { parseName, type Name } from './name.ts'
+import { nameText, parseName, type Name } from './name.ts'
 
 /** What a name points to: content, or another name; and the way down from it (no segment empty, `.` or `..`). */
 export type Target =
@@ -45,6 +45,18 @@ export function targetOfRecord(record: IpnsRecord): Target {
   } catch (cause) {
     if (hasCode(cause, 'NAME_NOT_RESOLVED')) throw cause
     throw noTarget('', cause)
+  }
+}
+
+/** What a record points to as a content path, for showing; null when nothing can be followed there. */
+export function shownTarget(record: IpnsRecord): string | null {
+  try {
+    const target = targetOfRecord(record)
+    const root = target.namespace === 'ipfs' ? target.root.toString() : nameText(target.name)
+    return ['', target.namespace, root, ...target.segments].join('/')
+  } catch (cause) {
+    if (hasCode(cause, 'NAME_NOT_RESOLVED')) return null
+    throw cause
   }
 }
 

@@ -10,6 +10,7 @@ import type { ControlClient } from './control-client.ts'
 import type { DirectoryFile } from './directory-file.ts'
 import type { Inventory } from './inventory.ts'
 import type { Jobs } from './jobs.ts'
+import type { NamesFeed } from './names-feed.ts'
 import type { Outbox } from './outbox.ts'
 import type { RulesFolder } from './rules-folder.ts'
 
@@ -21,6 +22,8 @@ export interface AgentOptions {
   directory: DirectoryFile
   /** What the gateway goes by; undefined on a node without one. */
   rules?: RulesFolder | undefined
+  /** Names that the gateway serves; undefined on a node without one. */
+  names?: NamesFeed | undefined
   jobs: Jobs
   outbox: Outbox
   inventory: Inventory
@@ -93,7 +96,10 @@ class Session {
   /** @throws STALE_SESSION when the node has to register again */
   async run(): Promise<void> {
     try {
-      await Promise.all([this.#repeat(() => this.#poll()), this.#repeat(() => this.#report())])
+      const { names } = this.#options
+      const calls = [this.#repeat(() => this.#poll()), this.#repeat(() => this.#report())]
+      if (names !== undefined) calls.push(this.#repeat(() => this.#follow(names)))
+      await Promise.all(calls)
     } finally {
       this.#ended.abort()
     }
@@ -139,13 +145,22 @@ class Session {
     await this.#sync({ slots: Math.max(0, jobs.free - this.#asked), waitMs: 0, inventory: undefined })
   }
 
+  async #follow(names: NamesFeed): Promise<void> {
+    const { control } = this.#options
+    await names.follow((places) => control.names(this.#session, places, this.#signal), this.#signal)
+  }
+
   async #sync({ inventory, ...rest }: Pick<SyncRequest, 'slots' | 'waitMs' | 'inventory'>): Promise<void> {
-    const { control, directory, rules, jobs, outbox } = this.#options
+    const { control, directory, rules, names, jobs, outbox } = this.#options
     const beat = await this.#options.beat()
     const reports = outbox.take(MAX_REPORTS)
     const damaged = outbox.takeDamaged(MAX_DAMAGED)
     let told: GatewayRules | undefined
-    const versions = { directory: directory.current.version, ...(rules && { rules: rules.version }) }
+    const versions = {
+      directory: directory.current.version,
+      ...(rules && { rules: rules.version }),
+      ...(names && { names: names.heard }),
+    }
     const request = { beat, reports, ...(damaged.length > 0 && { damaged }), ...versions, ...rest }
     try {
       const call = inventory === undefined ? request : { ...request, inventory }
@@ -154,6 +169,7 @@ class Session {
       jobs.abandon(answer.stale)
       jobs.accept(answer.work)
       if (answer.inventoryWanted) this.#options.inventory.begin()
+      if (answer.names !== undefined) names?.hear(answer.names)
       if (answer.clockMs !== undefined) rules?.heardClock(answer.clockMs)
       told = answer.rules
     } catch (error) {

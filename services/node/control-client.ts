@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { HoldfastError } from '../core/errors.ts'
+import { NamePage, type FeedPlace } from '../core/name-feed.ts'
 import { Challenge, Registered, SyncResponse, type Registration, type SyncRequest } from '../core/sync.ts'
 import { SECOND_MS } from '../core/units.ts'
 
@@ -13,6 +14,8 @@ export interface ControlClient {
   sync(session: string, request: SyncRequest, signal: AbortSignal): Promise<SyncResponse>
   /** A part of a document of the gateway's rules. @throws UNAVAILABLE, also when the rules have changed; STALE_SESSION */
   rules(session: string, hash: string, part: number, signal: AbortSignal): Promise<string>
+  /** Names that came after a place in their feed. @throws UNAVAILABLE; STALE_SESSION */
+  names(session: string, places: { after: FeedPlace; kept: FeedPlace }, signal: AbortSignal): Promise<NamePage>
 }
 
 interface Call {
@@ -30,13 +33,7 @@ export function connectControl(url: string): ControlClient {
   async function call<T>(path: string, answer: z.ZodType<T>, options: Call): Promise<T> {
     const headers = { 'content-type': 'application/json' }
     const text = await exchange(path, { method: 'POST', headers, body: JSON.stringify(options.body) }, options)
-    try {
-      return answer.parse(JSON.parse(text))
-    } catch (cause) {
-      throw new HoldfastError('UNAVAILABLE', 'The control plane answered what this node does not understand.', {
-        cause,
-      })
-    }
+    return read(text, answer)
   }
 
   async function exchange(path: string, init: RequestInit, options: Call): Promise<string> {
@@ -62,6 +59,18 @@ export function connectControl(url: string): ControlClient {
     sync: (session, request, signal) =>
       call('/cluster/sync', SyncResponse, { body: request, session, waitMs: request.waitMs, signal }),
     rules: (session, hash, part, signal) => exchange(`/cluster/rules/${hash}?part=${part}`, {}, { session, signal }),
+    names: async (session, { after, kept }, signal) => {
+      const query = `feed=${after.feed}&after=${after.version}&keptFeed=${kept.feed}&kept=${kept.version}`
+      return read(await exchange(`/cluster/names?${query}`, {}, { session, signal }), NamePage)
+    },
+  }
+}
+
+function read<T>(text: string, answer: z.ZodType<T>): T {
+  try {
+    return answer.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new HoldfastError('UNAVAILABLE', 'The control plane answered what this node does not understand.', { cause })
   }
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { BlockStore, StoreOptions } from '../blocks/contract.ts'
+import type { NameSink } from '../core/name-feed.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
 import type { RulesInForce } from '../core/rules-in-force.ts'
 import type { Registered } from '../core/sync.ts'
@@ -17,6 +18,7 @@ import { DirectoryFile } from './directory-file.ts'
 import { intake } from './intake.ts'
 import { Inventory } from './inventory.ts'
 import { Jobs } from './jobs.ts'
+import { NamesFeed } from './names-feed.ts'
 import { meetNeighbours } from './neighbours.ts'
 import { Outbox } from './outbox.ts'
 import { RulesFolder } from './rules-folder.ts'
@@ -58,8 +60,11 @@ export interface NodeDependencies {
   identity: NodeIdentity
   log: Log
   openStore: (folder: string, options: Pick<StoreOptions, 'onQuarantine'>) => Promise<BlockStore>
-  /** Starts the gateway over the node's parts, and answers its public URL. It is stopped before they are. */
-  startGateway: (parts: NodeParts) => Promise<AsyncDisposable & { url: string }>
+  /**
+   * Starts the gateway over the node's parts, and answers its public URL and what takes the names that it is to serve. It
+   * is stopped before they are.
+   */
+  startGateway: (parts: NodeParts) => Promise<AsyncDisposable & { url: string; names: NameSink }>
   /** Told of each registration. */
   onRegistered: (registered: Registered) => void
 }
@@ -92,6 +97,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
     }),
   )
   const gateway = opened.use(await dependencies.startGateway({ store, transferClient, directory, rules, peer }))
+  const names = await NamesFeed.open(join(config.folder, 'names-feed.json'), gateway.names, log)
   const outbox = new Outbox()
   const jobs = opened.use(new Jobs({ store, client: transferClient, peer: peer.client, outbox, log }))
   const beats = new BeatSource({ store, peer: peer.client, capacityBytes: config.capacityBytes })
@@ -111,6 +117,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
     },
     directory,
     rules,
+    names,
     jobs,
     outbox,
     inventory: new Inventory(store),

@@ -60,6 +60,10 @@ export const SETTINGS = {
     'Control plane: seals secrets in the database, such as keys of signed URLs; a long random text, the same for all processes',
   ),
 
+  HOLDFAST_MASTER_KEY: secret(
+    'Control plane: wraps the keys under which private keys of IPNS names are sealed; 32 bytes in base64, the same for all processes; without it names have no hosted keys. A new one stands before the old one, with a comma, until every process was restarted with both',
+  ),
+
   HOLDFAST_URL: optional(url, 'Command line: the API to talk to; the local cluster of the folder when unset'),
   HOLDFAST_GATEWAY: optional(url, 'Command line: the gateway to read from'),
 

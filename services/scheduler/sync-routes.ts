@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { HoldfastError } from '../core/errors.ts'
+import { NamePage } from '../core/name-feed.ts'
 import { Registered, Registration, SyncRequest, SyncResponse } from '../core/sync.ts'
 import { MIB } from '../core/units.ts'
 import type { Gatekeeper } from '../runtime/http/mount.ts'
@@ -13,6 +14,9 @@ export interface SessionBearer {
 
 /** A thousand roots of an inventory with a thousand reports. */
 const MAX_SYNC_BYTES = 4 * MIB
+
+/** A place in the feed of names. */
+const Version = z.coerce.number().int().nonnegative()
 
 const route = declareRoute as unknown as DeclareRoute<SessionBearer, 'node'>
 
@@ -76,6 +80,25 @@ export function syncRoutes(sync: Sync): Route<SessionBearer>[] {
       async ({ params, query, caller }) => ({
         status: 200,
         body: await sync.rules(caller.session, params.hash, query.part),
+      }),
+    ),
+    route(
+      {
+        method: 'GET',
+        path: '/cluster/names',
+        summary: 'Names to serve that came after a place in their feed',
+        access: 'node',
+        query: z.object({
+          feed: z.uuid(),
+          after: Version,
+          keptFeed: z.uuid(),
+          kept: Version,
+        }),
+        answers: { 200: NamePage },
+      },
+      async ({ query: { feed, after, keptFeed, kept }, caller }) => ({
+        status: 200,
+        body: await sync.names(caller.session, { feed, version: after }, { feed: keptFeed, version: kept }),
       }),
     ),
   ]

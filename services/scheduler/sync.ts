@@ -2,6 +2,7 @@ import { CID } from 'multiformats/cid'
 import type { Database } from '../catalog/database.ts'
 import { readDirectory } from '../catalog/directory.ts'
 import { readGatewayRules, rulesPart, type RulesReading } from '../catalog/gateway-rules.ts'
+import { noteReader, readFeedEnd, readNamePage } from '../catalog/names-feed.ts'
 import { applyInventory, noteInventory } from '../catalog/inventory.ts'
 import { checkSession, holdSession, recordBeat, type NodeSession } from '../catalog/nodes-beat.ts'
 import { createChallenge } from '../catalog/nodes-joining.ts'
@@ -10,9 +11,10 @@ import { applyReports } from '../catalog/replicas-reports.ts'
 import { claimWork, returnWork, type ClaimedWork } from '../catalog/replicas-work.ts'
 import type { Seal } from '../catalog/sealed-secret.ts'
 import { hashToken } from '../catalog/token-text.ts'
-import { RECONCILE, RULES, type Wakes } from '../catalog/wake.ts'
+import { NAMES, RECONCILE, RULES, type Wakes } from '../catalog/wake.ts'
 import { cidKey } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
+import type { FeedPlace, NamePage } from '../core/name-feed.ts'
 import type {
   Directory,
   InventorySlice,
@@ -44,6 +46,12 @@ export interface Sync {
    * @throws STALE_SESSION; NOT_FOUND when the rules have changed since
    */
   rules(session: string, hash: string, part: number): Promise<string>
+  /**
+   * Names that came after a place in their feed.
+   * @param kept how far the node has them on its disk
+   * @throws STALE_SESSION
+   */
+  names(session: string, after: FeedPlace, kept: FeedPlace): Promise<NamePage>
 }
 
 type SyncSettings = Pick<
@@ -58,6 +66,7 @@ export function createSync(
   const all: SyncSettings = { ...DEFAULT_SCHEDULER_SETTINGS, ...settings }
   const directory = recent(() => readDirectory(db), { wakes, channel: DIRECTORY, maxAgeMs: all.lookMs })
   const rules = recent(() => readRules(db, seal), { wakes, channel: RULES, maxAgeMs: all.lookMs })
+  const names = recent(() => readFeedEnd(db), { wakes, channel: NAMES, maxAgeMs: all.lookMs })
 
   return {
     async challenge() {
@@ -75,11 +84,12 @@ export function createSync(
       if (isReconciled(request)) wakes.announce(RECONCILE)
       const inventoryWanted = node.inventoryWanted && request.inventory === undefined
       const isNews = stale.length > 0
-      const { work, directory: found, rules: told } = await nextWork(request, { node, isNews, signal })
+      const { work, directory: found, rules: told, names: end } = await nextWork(request, { node, isNews, signal })
       return {
         work: work.map((claimed) => toWork(claimed, all.leaseMs)),
         ...(found.version !== request.directory && { directory: found }),
         ...(isNewer(told, request) && { rules: told.rules }),
+        ...(isFurther(end, request) && { names: end }),
         clockMs: told.clockMs + performance.now() - told.readAt,
         inventoryWanted,
         stale,
@@ -91,13 +101,18 @@ export function createSync(
       if (text === undefined) throw new HoldfastError('NOT_FOUND', 'The rules have changed.')
       return text
     },
+    async names(session, after, kept) {
+      const nodeId = await checkSession(db, hashToken(session))
+      await noteReader(db, nodeId, kept)
+      return await readNamePage(db, after)
+    },
   }
 
   /** Looks again at every hint for this node, and from time to time by itself, until there is something to say. */
   async function nextWork(
     request: SyncRequest,
     { node, isNews, signal }: { node: NodeSession; isNews: boolean; signal: AbortSignal },
-  ): Promise<{ work: ClaimedWork[]; directory: Directory; rules: TimedRules }> {
+  ): Promise<{ work: ClaimedWork[]; directory: Directory; rules: TimedRules; names: string }> {
     const bell = new Bell()
     const stops = [
       wakes.on(NODE, (key) => {
@@ -105,6 +120,7 @@ export function createSync(
       }),
       wakes.on(DIRECTORY, bell.ring),
       wakes.on(RULES, bell.ring),
+      wakes.on(NAMES, bell.ring),
     ]
     const deadline = performance.now() + Math.min(request.waitMs, all.maxWaitMs)
     try {
@@ -113,13 +129,14 @@ export function createSync(
         const work = await claimWork(db, node, { ...all, slots: request.slots })
         const current = await directory.read()
         const inForce = await rules.read()
+        const end = await names.read()
         if (signal.aborted) await returnWork(db, node.nodeId, work)
         signal.throwIfAborted()
         const leftMs = deadline - performance.now()
-        const isTold = current.version === request.directory && !isNewer(inForce, request)
+        const isTold = current.version === request.directory && !isNewer(inForce, request) && !isFurther(end, request)
         if (work.length > 0 || isNews || !isTold || leftMs <= 0) {
           if (work.some(({ verb }) => verb === 'hold')) wakes.announce(RECONCILE)
-          return { work, directory: current, rules: inForce }
+          return { work, directory: current, rules: inForce, names: end }
         }
         await bell.wait(Math.min(leftMs, all.lookMs), signal)
       }
@@ -181,6 +198,11 @@ async function readRules(db: Database, seal: Seal | undefined): Promise<TimedRul
 /** A node that names no version wants no rules. */
 function isNewer({ rules }: TimedRules, request: SyncRequest): boolean {
   return request.rules !== undefined && request.rules !== rules.version
+}
+
+/** A node that says nothing of names wants none. */
+function isFurther(end: string, request: SyncRequest): boolean {
+  return request.names !== undefined && request.names !== end
 }
 
 /** Something as it was at most a look ago: many nodes ask, and it seldom changes. */

@@ -18,8 +18,10 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
   await api.json('PUT', '/v1/policies/secret', { body: policy })
   await api.json('PUT', `/v1/access/${cid}`, { body: { token: true } })
   const key = await api.json<{ id: string }>('POST', '/v1/signing-keys')
+  const { name } = await api.json<{ name: string }>('POST', '/v1/names', { body: { label: 'secret' } })
   return {
     '/access/{cid}': cid,
+    '/names/{name}': name,
     '/pins/{requestid}': pin.requestid,
     '/signing-keys/{id}': key.id,
     '/tokens/{id}': token.id,

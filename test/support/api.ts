@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApi, type ApiLimits, type Api } from '../../services/api/api.ts'
 import { createAuthenticator } from '../../services/catalog/authenticator.ts'
+import { masterKeyOf } from '../../services/catalog/master-key.ts'
 import { createPinAcceptor } from '../../services/catalog/pins-accept.ts'
 import { ensureDefaultPolicy } from '../../services/catalog/policies.ts'
 import { sealWith } from '../../services/catalog/sealed-secret.ts'
@@ -24,6 +25,9 @@ export interface Call {
   /** The first tenant's full token when undefined. */
   token?: string
 }
+
+/** Wraps the keys of accounts in tests. */
+export const TEST_MASTER_KEY = Buffer.alloc(32, 7)
 
 export interface TestApiOptions {
   gateLimits?: Partial<ApiLimits>
@@ -104,8 +108,19 @@ export async function openTestApi({ gateLimits = {}, log = memoryLog().log }: Te
   await ensureTenant(db, 'second', otherToken)
   const acceptor = createPinAcceptor(db, wakes)
   const authenticator = createAuthenticator(db, wakes)
+  const masters = [masterKeyOf(TEST_MASTER_KEY)] as const
   const api = opening.use(
-    createApi({ db, wakes, acceptor, authenticator, identity, seal: sealWith('test'), log, limits: gateLimits }),
+    createApi({
+      db,
+      wakes,
+      acceptor,
+      authenticator,
+      identity,
+      seal: sealWith('test'),
+      masters,
+      log,
+      limits: gateLimits,
+    }),
   )
   const server = opening.use(await serve([], { doors: [api.door], log, crossOrigin: true }))
   return new TestApi({ db, wakes, api, identity, tenantId, token, otherToken }, server, opening.move())

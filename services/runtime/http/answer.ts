@@ -18,6 +18,12 @@ export async function sendAnswer(ctx: FrameContext, spec: RouteSpec, answer: Any
     ctx.type = declared.type
     ctx.body = answer.body
     ctx.status = answer.status
+  } else if (declared.kind === 'either-answer') {
+    const isBytes = answer.body instanceof Uint8Array
+    if (check && !isBytes) insist(spec, declared.schema, answer.body)
+    ctx.type = isBytes ? declared.type : 'application/json'
+    ctx.body = isBytes ? Buffer.from(answer.body as Uint8Array) : JSON.stringify(answer.body)
+    ctx.status = answer.status
   } else if (declared.kind === 'empty-answer') {
     ctx.body = null
     ctx.status = answer.status

@@ -53,7 +53,8 @@ export function announcedLength({ headers }: IncomingMessage): number | undefine
   return text === undefined ? undefined : Number(text)
 }
 
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+/** A body that is small enough to be held. @throws PAYLOAD_TOO_LARGE, REQUEST_TIMEOUT */
+export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   const tooLarge = new HoldfastError('PAYLOAD_TOO_LARGE', `The body may have at most ${formatSize(maxBytes)}.`)
   if ((announcedLength(request) ?? 0) > maxBytes) throw tooLarge
   const chunks: Buffer[] = []

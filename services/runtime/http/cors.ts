@@ -3,7 +3,7 @@ import { HOUR_MS, SECOND_MS } from '../../core/units.ts'
 import type { FrameState } from './frame.ts'
 
 const EXPOSED =
-  'X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Total-Exact'
+  'ETag, X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Total-Exact'
 
 /**
  * Lets pages of any origin call: who calls is told by a bearer token that a page must have been given, never by a
@@ -18,7 +18,7 @@ export function cors(): Middleware<FrameState> {
       return
     }
     ctx.set('Access-Control-Allow-Methods', 'GET, HEAD, POST, PUT, DELETE')
-    ctx.set('Access-Control-Allow-Headers', 'Authorization, Content-Type, Last-Event-ID, X-Request-Id')
+    ctx.set('Access-Control-Allow-Headers', 'Authorization, Content-Type, If-Match, Last-Event-ID, X-Request-Id')
     ctx.set('Access-Control-Max-Age', String((2 * HOUR_MS) / SECOND_MS))
     ctx.status = 204
   }

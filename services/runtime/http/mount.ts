@@ -87,6 +87,7 @@ async function serve(
     body,
     caller: caller as undefined,
     requestId: ctx.state.requestId,
+    header: (name: string) => ctx.get(name) || undefined,
     signal: gone.signal,
     stopping,
   }

@@ -66,6 +66,12 @@ function response(answer: AnswerSpec, schemas: Schemas): Json {
   }
   if (answer.kind === 'empty-answer') return { description }
   if (answer.kind === 'text-answer') return { description, content: { [answer.type.split(';')[0] ?? '']: {} } }
+  if (answer.kind === 'either-answer') {
+    return {
+      description,
+      content: { 'application/json': { schema: schemas.reference(answer.schema) }, [answer.type]: {} },
+    }
+  }
   return { description, content: { 'application/x-ndjson': { schema: schemas.reference(answer.schema) } } }
 }
 

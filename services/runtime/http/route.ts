@@ -30,7 +30,7 @@ export interface RouteSpec<
 type AnswerSpecs = Readonly<Record<number, AnswerSpec>>
 
 export type BodySpec = JsonBody<z.ZodType> | LinesBody<z.ZodType> | BytesBody
-export type AnswerSpec = z.ZodType | LinesAnswer<z.ZodType> | TextAnswer | EmptyAnswer
+export type AnswerSpec = z.ZodType | LinesAnswer<z.ZodType> | TextAnswer | EitherAnswer<z.ZodType> | EmptyAnswer
 
 /** A JSON document, read whole up to `maxBytes`. */
 export interface JsonBody<Schema extends z.ZodType> {
@@ -64,6 +64,13 @@ export interface TextAnswer {
   type: string
 }
 
+/** A JSON document, or for whoever asks for their media type a few bytes. */
+export interface EitherAnswer<Schema extends z.ZodType> {
+  kind: 'either-answer'
+  schema: Schema
+  type: string
+}
+
 export interface EmptyAnswer {
   kind: 'empty-answer'
 }
@@ -89,6 +96,11 @@ export function linesAnswer<Schema extends z.ZodType>(schema: Schema): LinesAnsw
 
 export function textAnswer(type: string): TextAnswer {
   return { kind: 'text-answer', type }
+}
+
+/** @param type of the bytes; the code answers them as a Uint8Array */
+export function eitherAnswer<Schema extends z.ZodType>(schema: Schema, type: string): EitherAnswer<Schema> {
+  return { kind: 'either-answer', schema, type }
 }
 
 export const EMPTY: EmptyAnswer = { kind: 'empty-answer' }
@@ -124,6 +136,8 @@ interface RouteRequest<Params = unknown, Query = unknown, Body = unknown, Caller
   /** Undefined on public routes. */
   caller: Caller
   requestId: string
+  /** A header of the request; undefined when it has none of the name. */
+  header: (name: string) => string | undefined
   /** Aborted when the client is gone before its answer was sent. */
   signal: AbortSignal
   /** Aborted when the process is about to stop: whoever only waits for something to happen answers now. */
@@ -136,7 +150,9 @@ type AnswerBodyOf<Spec> = Spec extends z.ZodType
     ? { body: AsyncIterable<z.input<Schema>> }
     : Spec extends TextAnswer
       ? { body: string }
-      : { body?: undefined }
+      : Spec extends EitherAnswer<infer Schema>
+        ? { body: z.input<Schema> | Uint8Array }
+        : { body?: undefined }
 
 /** What the code of a route answers: one of the declared statuses with its body. */
 type AnswerOf<Answers> = {

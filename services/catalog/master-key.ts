@@ -1,0 +1,47 @@
+import { hash } from 'node:crypto'
+import { HoldfastError } from '../core/errors.ts'
+import { sealUnder } from './sealed-secret.ts'
+
+/**
+ * Wraps the keys of tenants. This is all that is asked of a key management service: one implements it with calls to that
+ * service, and the master key never comes here.
+ */
+export interface MasterKey {
+  /** Tells it from other master keys, without telling the key. */
+  readonly id: string
+  /** @param about what the key is for; the same has to be said to unwrap it */
+  wrap(key: Uint8Array, about: string): Promise<Uint8Array>
+  /** The caller overwrites the answer once it is used. @throws when another master key wrapped it, or for something else */
+  unwrap(wrapped: Uint8Array, about: string): Promise<Buffer>
+}
+
+/** The first one wraps; those after it are on their way out and only unwrap. */
+export type MasterKeys = readonly [MasterKey, ...MasterKey[]]
+
+const KEY_BYTES = 32
+
+/** A master key that this process has in memory (AES-256-GCM). @param key 32 bytes, used as they are from then on */
+export function masterKeyOf(key: Uint8Array): MasterKey {
+  const seal = sealUnder(key)
+  return {
+    id: hash('sha256', Buffer.concat([Buffer.from('holdfast master key '), key]), 'hex').slice(0, 16),
+    wrap: (secret, about) => Promise.resolve(seal.close(secret, about)),
+    unwrap: (wrapped, about) => new Promise((resolve) => resolve(seal.open(wrapped, about))),
+  }
+}
+
+/**
+ * The master keys that a setting names: base64 of 32 bytes each, with a comma between them.
+ * @throws CONFIG, without the text
+ */
+export function readMasterKeys(text: string): MasterKeys {
+  const keys = text.split(',').map((one) => Buffer.from(one.trim(), 'base64'))
+  if (keys.some((key) => key.length !== KEY_BYTES)) {
+    throw new HoldfastError(
+      'CONFIG',
+      `HOLDFAST_MASTER_KEY must be ${KEY_BYTES} bytes in base64, or several with commas.`,
+    )
+  }
+  const [first, ...others] = keys.map(masterKeyOf)
+  return [first as MasterKey, ...others]
+}
