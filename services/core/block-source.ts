@@ -16,6 +16,7 @@ export interface BlockSource {
 /**
  * Where new blocks go: a batch of a store. The caller vouches that bytes match the CID.
  * `put` resolves when the sink can take more (back-pressure), not when the block is durable: that is the batch's `flush`.
+ * By then it has copied the bytes, which are the caller's again.
  */
 export interface BlockSink extends BlockSource {
   put(cid: CID, bytes: Uint8Array): Promise<void>

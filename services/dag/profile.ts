@@ -1,9 +1,8 @@
 import type { AddOptions } from '@helia/unixfs'
-import { fixedSize } from 'ipfs-unixfs-importer/chunker'
 import { balanced } from 'ipfs-unixfs-importer/layout'
 import { HoldfastError } from '../core/errors.ts'
 import { KIB, MIB } from '../core/units.ts'
-import { dagPbLeaves } from './dag-pb-leaves.ts'
+import { leafImporter } from './file-leaf.ts'
 
 /** Sets of rules under which the same files get the same CIDs everywhere (IPIP-499). */
 export const PROFILES = ['unixfs-v1-2025', 'unixfs-v0-2015'] as const
@@ -42,20 +41,18 @@ export function profileNamed(name: string): Profile {
   )
 }
 
-/** Chunks of a file held at a time. Hashing is on this thread, so more of them would only take memory. */
-const CHUNKS_IN_FLIGHT = 4
-
 /**
  * The profile in the words of `@helia/unixfs`. Its own `profile` option is not enough: it yields to the defaults that
- * `@helia/unixfs` sets before it (CID version, raw leaves, chunks, links), which are those of v1 only.
+ * `@helia/unixfs` sets before it (CID version, raw leaves, chunks, links), which are those of v1 only. The content comes in
+ * chunks already, each good until the next, so that leaves are written one at a time: hashing is on this thread anyway.
  */
 export function importOptions(profile: Profile): AddOptions {
   return {
     cidVersion: profile.cidVersion,
     rawLeaves: profile.rawLeaves,
-    chunker: fixedSize({ chunkSize: profile.chunkBytes }),
+    chunker: (chunks) => chunks,
     layout: balanced({ maxChildrenPerNode: profile.fileLinks }),
-    blockWriteConcurrency: CHUNKS_IN_FLIGHT,
-    ...(profile.rawLeaves ? {} : { bufferImporter: dagPbLeaves }),
+    blockWriteConcurrency: 1,
+    bufferImporter: leafImporter(profile),
   }
 }

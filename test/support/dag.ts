@@ -25,7 +25,7 @@ export class MemoryBlocks implements BlockSink {
   }
 
   put(cid: CID, bytes: Uint8Array): Promise<void> {
-    this.#blocks.set(multihashKey(cid), { cid, bytes })
+    this.#blocks.set(multihashKey(cid), { cid, bytes: Uint8Array.from(bytes) })
     return Promise.resolve()
   }
 
@@ -48,7 +48,7 @@ export class MemoryBlocks implements BlockSink {
   /** Adds a block under the CID that its bytes have. */
   add(codec: number, bytes: Uint8Array): CID {
     const cid = cidOf(codec, bytes)
-    this.#blocks.set(multihashKey(cid), { cid, bytes })
+    this.#blocks.set(multihashKey(cid), { cid, bytes: Uint8Array.from(bytes) })
     return cid
   }
 
