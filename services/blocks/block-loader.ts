@@ -4,6 +4,7 @@ import { keyOf } from './key.ts'
 import { LOST, sectionBytes, type BlockRow } from './rows.ts'
 import { writeHead } from './section.ts'
 import type { BlockIndex } from './block-index.ts'
+import type { ReadBuffer } from './read-buffer.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
 /** A block that is asked for, and where it was when it was looked up. */
@@ -21,13 +22,14 @@ export function locate(index: BlockIndex, cid: CID): BlockRow | undefined {
 /**
  * Reads the sections of the blocks, those that lie one after another on disk by one read, into one buffer in the order
  * asked for. Answers for each block its section, with the CID that was asked for, verified; undefined for a block that
- * was not found there whole.
+ * was not found there whole. All are views of the room, good until it is used again.
  */
 export async function loadSections(
   segments: SegmentFiles,
   located: readonly Located[],
+  room: ReadBuffer,
 ): Promise<{ sections: (Uint8Array | undefined)[]; buffer: Buffer; verbatim: boolean }> {
-  const buffer = Buffer.allocUnsafeSlow(located.reduce((sum, { row }) => sum + sectionBytes(row), 0))
+  const buffer = room.take(located.reduce((sum, { row }) => sum + sectionBytes(row), 0))
   const sections: (Uint8Array | undefined)[] = []
   let verbatim = true
   let at = 0

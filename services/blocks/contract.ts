@@ -63,7 +63,7 @@ export interface BlockReader extends BlockSource, AsyncDisposable {
   manifest(root: CID, from?: number, to?: number): Iterable<ManifestEntry>
   /**
    * The blocks as CAR sections (varint length, CID, bytes), in the order asked for, joined to chunks of about
-   * `chunkBytes`; each block is verified before it leaves.
+   * `chunkBytes`; each block is verified before it leaves. A chunk is good until the next one is asked for.
    * @throws BLOCK_MISSING, CORRUPT_BLOCK
    */
   sections(cids: Iterable<CID>, options?: Abortable & { chunkBytes?: number }): AsyncIterable<Uint8Array>

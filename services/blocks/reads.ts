@@ -9,6 +9,7 @@ import { loadSections, locate, type Located } from './block-loader.ts'
 import type { BlockReader, StoredRoot, StoreSpace } from './contract.ts'
 import { diskSpace } from './disk-guard.ts'
 import { readManifest } from './manifest.ts'
+import { ReadBuffer } from './read-buffer.ts'
 import type { BlockRow } from './rows.ts'
 import { headBytesOf, writeHead } from './section.ts'
 import type { SegmentFiles } from './segment-files.ts'
@@ -92,16 +93,19 @@ export class BlockReads implements Omit<BlockReader, typeof Symbol.asyncDispose>
     cids: Iterable<CID>,
     options: Abortable & { chunkBytes?: number } = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    let ahead: Promise<Uint8Array[]> | undefined
+    let ahead: Promise<Uint8Array> | undefined
+    // One holds the chunk that the consumer has, the other the one that is read ahead.
+    let [room, otherRoom] = [new ReadBuffer(), new ReadBuffer()]
     for (const located of this.#chunksOf(cids, options.chunkBytes ?? MIB)) {
       options.signal?.throwIfAborted()
-      const next = this.#load(located, options)
-      // Read one chunk ahead; its failure is told when its turn comes, or never when the consumer has gone.
+      const next = this.#load(located, room, options)
+      // Its failure is told when its turn comes, or never when the consumer has gone.
       next.catch(() => undefined)
-      if (ahead !== undefined) yield* await ahead
+      if (ahead !== undefined) yield await ahead
       ahead = next
+      ;[room, otherRoom] = [otherRoom, room]
     }
-    if (ahead !== undefined) yield* await ahead
+    if (ahead !== undefined) yield await ahead
   }
 
   *#chunksOf(cids: Iterable<CID>, chunkBytes: number): Generator<(Located | CID)[]> {
@@ -121,17 +125,17 @@ export class BlockReads implements Omit<BlockReader, typeof Symbol.asyncDispose>
     if (chunk.length > 0) yield chunk
   }
 
-  async #load(chunk: readonly (Located | CID)[], options: Abortable): Promise<Uint8Array[]> {
+  async #load(chunk: readonly (Located | CID)[], room: ReadBuffer, options: Abortable): Promise<Uint8Array> {
     const located = chunk.filter((item): item is Located => 'row' in item)
-    const { sections, buffer, verbatim } = await loadSections(this.#options.segments, located)
-    if (verbatim && located.length === chunk.length) return [buffer]
+    const { sections, buffer, verbatim } = await loadSections(this.#options.segments, located, room)
+    if (verbatim && located.length === chunk.length) return buffer
     const pieces: Uint8Array[] = []
     let next = 0
     for (const item of chunk) {
       const section = 'row' in item ? sections[next++] : undefined
       pieces.push(section ?? (await this.#section('row' in item ? item.cid : item, options)))
     }
-    return [Buffer.concat(pieces)]
+    return Buffer.concat(pieces)
   }
 
   /** One section by the way of `get`, which looks again and knows what to do with a corrupt block. */

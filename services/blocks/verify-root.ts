@@ -7,6 +7,7 @@ import type { BlockIndex } from './block-index.ts'
 import { loadSections, locate, type Located } from './block-loader.ts'
 import type { RootCheck } from './contract.ts'
 import { readManifest } from './manifest.ts'
+import { ReadBuffer } from './read-buffer.ts'
 import type { BlockReads } from './reads.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
@@ -30,9 +31,10 @@ export async function verifyRoot(
   const held = parts.index.root(key)
   if (held === undefined) return undefined
   const check: RootCheck = { blocks: 0, bytes: 0, bad: [] }
+  const room = new ReadBuffer()
   for (const step of stepsOf(readManifest(parts.index, held.serial, 0, Number.POSITIVE_INFINITY))) {
     options.signal?.throwIfAborted()
-    check.bad.push(...(await badOf(parts, step, options)))
+    check.bad.push(...(await badOf(parts, step, room, options)))
     check.blocks += step.length
     check.bytes += step.reduce((sum, { length }) => sum + length, 0)
     options.onProgress?.(check.bytes)
@@ -54,7 +56,12 @@ function* stepsOf(entries: Iterable<ManifestEntry>): Generator<ManifestEntry[]> 
   if (step.length > 0) yield step
 }
 
-async function badOf(parts: Parts, step: readonly ManifestEntry[], options: Abortable): Promise<CID[]> {
+async function badOf(
+  parts: Parts,
+  step: readonly ManifestEntry[],
+  room: ReadBuffer,
+  options: Abortable,
+): Promise<CID[]> {
   const found: Located[] = []
   const doubtful: CID[] = []
   for (const { cid } of step) {
@@ -62,7 +69,7 @@ async function badOf(parts: Parts, step: readonly ManifestEntry[], options: Abor
     if (row === undefined) doubtful.push(cid)
     else found.push({ cid, row })
   }
-  const { sections } = await loadSections(parts.segments, found)
+  const { sections } = await loadSections(parts.segments, found, room)
   doubtful.push(...found.filter((_, i) => sections[i] === undefined).map(({ cid }) => cid))
   const bad: CID[] = []
   for (const cid of doubtful) if (!(await isReadable(parts, cid, options))) bad.push(cid)

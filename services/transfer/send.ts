@@ -8,7 +8,7 @@ const PATIENCE_MS = 5 * SECOND_MS
 
 /**
  * Sends chunks as the body of a response whose head is written, at the pace of the reader and of the bandwidth for
- * bulk, and ends it.
+ * bulk, and ends it. The next chunk is asked for when the one before is with the kernel and may be overwritten.
  * @throws TIMED_OUT when the reader is too slow; what the chunks throw; the signal's reason
  */
 export async function send(
@@ -19,23 +19,26 @@ export async function send(
   for await (const chunk of chunks) {
     await bandwidth?.take(chunk.length, signal)
     signal.throwIfAborted()
-    if (response.write(chunk)) continue
-    const patienceMs = PATIENCE_MS + (response.writableLength / minBytesPerSecond) * 1_000
-    await drained(response, patienceMs, signal)
+    await written(response, chunk, { signal, patienceMs: PATIENCE_MS + (chunk.length / minBytesPerSecond) * SECOND_MS })
   }
   response.end()
 }
 
-function drained(response: ServerResponse, patienceMs: number, signal: AbortSignal): Promise<void> {
+function written(
+  response: ServerResponse,
+  chunk: Uint8Array,
+  { signal, patienceMs }: { signal: AbortSignal; patienceMs: number },
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const onDrain = (): void => resolve()
   const onAbort = (): void => reject(signal.reason)
   const timer = setTimeout(() => reject(new HoldfastError('TIMED_OUT', 'The reader is too slow.')), patienceMs)
-  response.once('drain', onDrain)
   signal.addEventListener('abort', onAbort)
+  response.write(chunk, (error) => {
+    if (error) reject(error)
+    else resolve()
+  })
   return promise.finally(() => {
     clearTimeout(timer)
-    response.off('drain', onDrain)
     signal.removeEventListener('abort', onAbort)
   })
 }

@@ -120,7 +120,7 @@ test('sections of a corrupt block end with an error before any of its bytes', as
       blocks.map(({ cid }) => cid),
       { chunkBytes: 3_000 },
     ))
-      seen.push(chunk)
+      seen.push(Buffer.from(chunk))
   }, isCorrupt)
   assert.equal(Buffer.concat(seen).includes(Buffer.from(bad.bytes.subarray(11))), false)
 })

@@ -181,6 +181,7 @@ test('sections come in the order asked for, in chunks of about the size asked fo
       asked.map(({ cid }) => cid),
       { chunkBytes: 100_000 },
     ),
+    (chunk) => Buffer.from(chunk),
   )
   for (const chunk of chunks) assert.ok(chunk.length <= 110_000 && chunk.length <= MAX_CAR_SECTION_BYTES)
   const car = Buffer.concat(chunks)
