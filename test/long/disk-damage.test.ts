@@ -3,8 +3,8 @@ import { open, readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { CID } from 'multiformats/cid'
-import { openBlockReader } from '../../services/blocks/reader.ts'
 import { Cluster, type ReadyNode } from '../support/cluster.ts'
+import { isWholeOn } from '../support/own-disk.ts'
 import { seededBytes } from '../support/random-bytes.ts'
 import { until } from '../support/until.ts'
 
@@ -66,14 +66,6 @@ async function healed(node: ReadyNode, requestId: string): Promise<void> {
     },
     60_000,
   )
-}
-
-/** Whether the node's disk has every block of the root, and gives it back as it was. */
-async function isWholeOn(node: ReadyNode, root: CID): Promise<boolean> {
-  await using store = await openBlockReader(join(node.data, 'blocks'))
-  const entries = [...store.manifest(root)]
-  for (const { cid } of entries) if ((await store.get(cid).catch(() => undefined)) === undefined) return false
-  return entries.length > 0
 }
 
 interface Place {
