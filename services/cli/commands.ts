@@ -1,6 +1,7 @@
 import { carCommands } from './car.ts'
 import type { Command } from './command.ts'
 import { get } from './get.ts'
+import { nameCommands } from './names.ts'
 import { nodeCommands } from './nodes.ts'
 import { pinCommands } from './pins.ts'
 import { policyCommands } from './policies.ts'
@@ -17,6 +18,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   ...nodeCommands,
   ...carCommands,
+  ...nameCommands,
   ...policyCommands,
   ...tokenCommands,
   uriClassify,

@@ -35,6 +35,8 @@ export class CommandError extends Error {
 const OF_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   BAD_REQUEST: EXIT.usage,
   INVALID_CID: EXIT.usage,
+  INVALID_NAME: EXIT.usage,
+  INVALID_RECORD: EXIT.usage,
   HASH_NOT_ALLOWED: EXIT.usage,
   UNSUPPORTED_MEDIA_TYPE: EXIT.usage,
   UNAUTHORIZED: EXIT.auth,
