@@ -17,7 +17,7 @@ import { answerRouting, ROUTING_CORS, ROUTING_PATH, type Routing } from './routi
 import type { GatewaySettings } from './settings.ts'
 import type { GatewaySource } from './source.ts'
 import { unlessAborted } from '../core/unless-aborted.ts'
-import { visitorOf } from './visitor.ts'
+import { visitorOf, type Visitor } from './visitor.ts'
 
 export interface ExchangeOptions extends Omit<LocateOptions, 'signal'>, Omit<ReadingOptions, 'signal'>, AccountOptions {
   source: GatewaySource
@@ -39,39 +39,45 @@ export async function answerRequest(
   const { settings, log } = options
   const account = new Account(request, response, options)
   const stop = new AbortController()
-  const firstByte = setTimeout(() => stop.abort(tooSlow()), settings.firstByteTimeoutMs)
-  const whole = setTimeout(() => stop.abort(tooSlow()), settings.answerTimeoutMs)
-  stop.signal.addEventListener('abort', () => {
-    if (response.headersSent && !response.closed)
-      cutOff(request, response, { reason: stop.signal.reason, account, log })
+  let deadline = setTimeout(() => stop.abort(tooSlow()), settings.firstByteTimeoutMs)
+  response.once('close', () => {
+    if (!response.writableFinished) stop.abort(clientGone())
   })
-  response.once('close', () => stop.abort(clientGone()))
   try {
-    const answer = await startAnswer(request, options, { account, signal: stop.signal })
-    clearTimeout(firstByte)
-    if (!response.destroyed) await send(answer, request, response, { settings, account })
+    const answer = await startAnswer(request, options, { account, stop })
+    if (response.destroyed) return
+    clearTimeout(deadline)
+    if (answer.body !== undefined) {
+      deadline = setTimeout(() => {
+        stop.abort(tooSlow())
+        if (!response.closed) cutOff(request, response, { reason: stop.signal.reason, account, log })
+      }, settings.answerTimeoutMs)
+    }
+    await send(answer, request, response, { settings, account })
   } catch (error) {
     if (!response.destroyed) cutOff(request, response, { reason: error, account, log })
     stop.abort(error)
   } finally {
-    clearTimeout(firstByte)
-    clearTimeout(whole)
+    clearTimeout(deadline)
   }
 }
 
 /** What goes along with a request until it is answered. */
 interface State {
   account: Account
-  signal: AbortSignal
+  /** Ends all reads. */
+  stop: AbortController
 }
 
 /** An answer whose first bytes are there, so that its status is true. */
 async function startAnswer(request: IncomingMessage, options: ExchangeOptions, state: State): Promise<Answer> {
-  const { signal } = state
+  const { stop } = state
+  const { signal } = stop
   try {
     return await unlessAborted(firstPiece(request, options, state), signal)
   } catch (error) {
     const reason = signal.aborted ? signal.reason : error
+    stop.abort(reason)
     const id = randomUUID()
     if (!(reason instanceof HoldfastError) && reason?.name !== 'AbortError') {
       options.log.error({ err: reason, requestId: id }, 'a read failed unexpectedly')
@@ -96,7 +102,7 @@ function refuseTooLong({ headers }: Answer, { maxAnswerBytes }: GatewaySettings)
 async function answerFor(
   request: IncomingMessage,
   options: ExchangeOptions,
-  { account, signal }: State,
+  { account, stop: { signal } }: State,
 ): Promise<Answer> {
   const { method = '', url = '', headers } = request
   if (method === 'OPTIONS') return { status: 204, headers: url.startsWith(ROUTING_PATH) ? ROUTING_CORS : {} }
@@ -108,7 +114,7 @@ async function answerFor(
   if (own !== undefined) return await own
   const asked = parseRequest(method, location, headers)
   account.asked(asked)
-  const visitor = visitorOf(request, location, options.proxies)
+  const visitor = (): Visitor => visitorOf(request, location, options.proxies)
   const guarded = options.guard.watch(asked, { visitor, onAdmitted: account.paidBy }, options)
   return guarded.finish(await respond(asked, { ...options, ...guarded, signal }))
 }

@@ -1,7 +1,8 @@
 import type { CID } from 'multiformats/cid'
+import { RAW } from '../core/cid.ts'
 import type { FileNode, SymlinkNode } from '../dag/node.ts'
 import { readFile } from '../dag/read-file.ts'
-import type { Answer, Body } from './answer.ts'
+import type { Answer, Body, Headers } from './answer.ts'
 import { contentHeaders, presentation } from './headers.ts'
 import { mediaTypeOf, namesMediaType, SNIFF_BYTES } from './media-type.ts'
 import type { GatewayRequest } from './request.ts'
@@ -22,16 +23,41 @@ export async function answerFile(
   as: { name: string | undefined; tag: CID } = { name: found.place.segments.at(-1), tag: found.cid },
 ): Promise<Answer> {
   const name = request.filename ?? as.name
-  const head = namesMediaType(name) ? new Uint8Array() : await headOf(found, node)
-  const shownName = request.download ? (name ?? as.tag.toString()) : undefined
-  const headers = {
-    ...contentHeaders(request, found, fileTag(as.tag)),
-    ...presentation(request, mediaTypeOf(name, head, node.size), { kind: 'inline', name: shownName }),
-  }
-  return answerContent(request, headers, {
+  const head = namesMediaType(name) ? NO_BYTES : await headOf(found, node)
+  return answerContent(request, fileHeaders(request, found, { ...as, head, sizeBytes: node.size }), {
     sizeBytes: node.size,
     read: (start, end) => bytesOf(found, node, start, end),
   })
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+/**
+ * The answer to HEAD for a raw block on this node's disk whose name tells what it is: all that it says is known without
+ * reading. Undefined for any other.
+ */
+export function answerUnread(request: GatewayRequest, found: Found): Answer | undefined {
+  const { cid, blocks, place } = found
+  const name = place.segments.at(-1)
+  if (request.method !== 'HEAD' || cid.code !== RAW || !namesMediaType(request.filename ?? name)) return undefined
+  const sizeBytes = blocks.sizeOf(cid)
+  if (sizeBytes === undefined) return undefined
+  const headers = fileHeaders(request, found, { name, tag: cid, head: NO_BYTES, sizeBytes })
+  return answerContent(request, headers, { sizeBytes, read: () => NO_BYTES })
+}
+
+function fileHeaders(
+  request: GatewayRequest,
+  found: Found,
+  file: { name: string | undefined; tag: CID; head: Uint8Array; sizeBytes: number },
+): Headers {
+  const { tag, head, sizeBytes } = file
+  const name = request.filename ?? file.name
+  const shownName = request.download ? (name ?? tag.toString()) : undefined
+  return {
+    ...contentHeaders(request, found, fileTag(tag)),
+    ...presentation(request, mediaTypeOf(name, head, sizeBytes), { kind: 'inline', name: shownName }),
+  }
 }
 
 /** A symlink is answered with where it points, and not followed: the target is text that anybody can have written. */

@@ -1,5 +1,4 @@
 import type { CID } from 'multiformats/cid'
-import type { BlockSource } from '../core/block-source.ts'
 import { cidKey } from '../core/cid.ts'
 import type { Denial } from '../core/denylist.ts'
 import { HoldfastError } from '../core/errors.ts'
@@ -13,7 +12,7 @@ import type { KnownPaths } from './known-paths.ts'
 import { parseKey } from './name-text.ts'
 import type { Names } from './names.ts'
 import type { GatewayRequest } from './request.ts'
-import type { GatewaySource } from './source.ts'
+import type { GatewayBlocks, GatewaySource } from './source.ts'
 import type { RestrictedBlocks } from './restricted-blocks.ts'
 import type { Routing } from './routing.ts'
 import type { Visitor } from './visitor.ts'
@@ -28,7 +27,8 @@ export interface GuardOptions {
 
 /** Who is watched. */
 export interface Watched {
-  visitor: Visitor
+  /** Asked for only when the content is not for everybody. */
+  visitor: () => Visitor
   /** Told of the tenant that lets the visitor in, before anything is read. What it throws ends the request. */
   onAdmitted: (tenant: number) => void
 }
@@ -73,7 +73,9 @@ export class Guard {
       const asked = `/ipfs/${cidKey(root)}${encodeSegments(segments)}`
       const named = path.namespace === 'ipns' ? [`/ipns/${path.root}${encodeSegments(path.segments)}`] : []
       const roots = grantors.roots.map((key) => `/ipfs/${key}`)
-      onAdmitted(admit(grantors.all, { visitor, paths: [asked, ...named, ...roots], rules: this.#options.rules }))
+      onAdmitted(
+        admit(grantors.all, { visitor: visitor(), paths: [asked, ...named, ...roots], rules: this.#options.rules }),
+      )
     }
     if (path.namespace === 'ipfs') enter(path.root, path.segments)
     else this.#refuseName(nameText(path.root), path.segments)
@@ -127,11 +129,15 @@ export class Guard {
     }
   }
 
-  #blocks(source: BlockSource): BlockSource {
+  #blocks(source: GatewayBlocks): GatewayBlocks {
     return {
       get: async (cid, options) => {
         this.#refuse(this.#options.rules.denylists.block(cid))
         return await source.get(cid, options)
+      },
+      sizeOf: (cid) => {
+        this.#refuse(this.#options.rules.denylists.block(cid))
+        return source.sizeOf(cid)
       },
     }
   }

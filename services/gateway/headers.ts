@@ -82,8 +82,11 @@ function withFormat({ urlPath, rawQuery, format }: GatewayRequest): string {
   return headerText(`${urlPath}${rawQuery === '' ? '?' : `${rawQuery}&`}format=${format}`)
 }
 
+const PLAIN = /^[\u0021-\u007e]*$/
+
 /** Bytes of a request line that a client did not encode are encoded before they become a header. */
 export function headerText(text: string): string {
+  if (PLAIN.test(text)) return text
   return text.replaceAll(
     /[^\u0021-\u007e]/g,
     (character) => `%${Buffer.from(character, 'latin1').toString('hex').toUpperCase()}`,

@@ -1,5 +1,4 @@
 import type { CID } from 'multiformats/cid'
-import type { BlockSource } from '../core/block-source.ts'
 import { CBOR, DAG_CBOR, DAG_JSON, JSON_CODEC } from '../core/cid.ts'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { unixfsNode } from '../dag/node.ts'
@@ -12,8 +11,8 @@ import { answerCodec } from './codec.ts'
 import { encodeSegments } from './content-path.ts'
 import { answerDirectory } from './directory.ts'
 import { noneMatchNames } from './etag.ts'
-import { answerFile, answerSymlink, fileTag } from './file.ts'
-import { cacheControl, redirectTo } from './headers.ts'
+import { answerFile, answerSymlink, answerUnread, fileTag } from './file.ts'
+import { contentHeaders, redirectTo } from './headers.ts'
 import type { Destination, KnownPaths } from './known-paths.ts'
 import { parseKey } from './name-text.ts'
 import type { Names } from './names.ts'
@@ -23,7 +22,7 @@ import { answerByRedirects } from './redirects.ts'
 import type { GatewayRequest } from './request.ts'
 import type { GatewaySettings } from './settings.ts'
 import { isIsolated } from './site.ts'
-import type { GatewaySource } from './source.ts'
+import type { GatewayBlocks, GatewaySource } from './source.ts'
 import { answerTar } from './tar.ts'
 
 /** What answering takes beside the request. */
@@ -37,7 +36,7 @@ export interface ReadingOptions {
 /** What answering one request takes, once it is known where its content is. */
 export interface Reading extends ReadingOptions {
   place: Place
-  blocks: BlockSource
+  blocks: GatewayBlocks
 }
 
 /** Content that a request's path led to. */
@@ -48,8 +47,8 @@ export interface Found extends Reading {
 }
 
 /**
- * The answer to a read. What the host class and the name allow comes first, then conditional headers, because they can
- * spare all reads; then the path; then the format.
+ * The answer to a read. What the host class and the name allow comes first; then the path; then conditional headers,
+ * because they can spare the reads of what it leads to; then the format.
  * @throws NOT_FOUND, BLOCK_MISSING, NOT_CACHED, NOT_ACCEPTABLE, NOT_IMPLEMENTED, RANGE_NOT_SATISFIABLE, MALFORMED_BLOCK,
  *   DAG_TOO_DEEP, and what names and the source throw
  */
@@ -62,8 +61,6 @@ export async function respond(
   if (canonical !== undefined) return canonical
   if (request.format === 'ipns-record') return conditional(request, await answerRecord(request, options))
   const place = await placeOf(request, options)
-  const known = notModifiedUnread(request, place)
-  if (known !== undefined) return known
   const blocks = request.onlyIfCached ? source.local : source.of(place.root)
   try {
     return conditional(request, await answerIn(request, { ...options, place, blocks }))
@@ -95,16 +92,18 @@ function conditional(request: GatewayRequest, answer: Answer): Answer {
   return isMatch ? notModified(answer) : answer
 }
 
-/** Tags of what lies directly under a CID follow from the CID. */
-function notModifiedUnread(
-  { format, ifNoneMatch }: GatewayRequest,
-  { root, segments, maxAgeMs }: Place,
-): Answer | undefined {
-  if (ifNoneMatch === undefined || ifNoneMatch.trim() === '*' || segments.length > 0) return undefined
-  if (format !== 'auto' && format !== 'raw') return undefined
-  const etag = format === 'raw' ? blockTag(root) : fileTag(root)
-  if (!noneMatchNames(ifNoneMatch, etag)) return undefined
-  return notModified({ headers: { etag, 'cache-control': cacheControl(maxAgeMs) } })
+/** Tags follow from the CID: who has the answer already is told so before its blocks are looked for. */
+function notModifiedUnread(request: GatewayRequest, found: Found): Answer | undefined {
+  const { ifNoneMatch } = request
+  if (ifNoneMatch === undefined || ifNoneMatch.trim() === '*') return undefined
+  const etag = tagsOf(request, found).find((tag) => noneMatchNames(ifNoneMatch, tag))
+  return etag === undefined ? undefined : notModified({ headers: contentHeaders(request, found, etag) })
+}
+
+/** The tags that an answer can have whose form does not depend on what is in the block. */
+function tagsOf({ format }: GatewayRequest, { cid }: Found): string[] {
+  if (format === 'raw') return [blockTag(cid)]
+  return format === 'auto' ? [fileTag(cid)] : []
 }
 
 function notModified({ headers }: Pick<Answer, 'headers'>): Answer {
@@ -120,10 +119,10 @@ async function answerIn(request: GatewayRequest, reading: Reading): Promise<Answ
     return answerCar(request, { ...reading, ...wholeBlock(destination) }, proof)
   }
   if (!isIsolated(request.site) || (format !== 'auto' && format !== 'html')) {
-    return answerFound(request, await find(reading))
+    return answerPlace(request, reading)
   }
   try {
-    return await answerFound(request, await find(reading))
+    return await answerPlace(request, reading)
   } catch (error) {
     if (!hasCode(error, 'NOT_FOUND')) throw error
     const answer = await answerByRedirects(request, reading, (found) => answerFound(request, found))
@@ -132,9 +131,11 @@ async function answerIn(request: GatewayRequest, reading: Reading): Promise<Answ
   }
 }
 
-async function find(reading: Reading): Promise<Found> {
+async function answerPlace(request: GatewayRequest, reading: Reading): Promise<Answer> {
   const { place, blocks, paths, signal } = reading
-  return { ...reading, ...wholeBlock(await paths.follow(place.root, place.segments, blocks, { signal })) }
+  const destination = wholeBlock(await paths.follow(place.root, place.segments, blocks, { signal }))
+  const found = { ...reading, ...destination }
+  return notModifiedUnread(request, found) ?? (await answerFound(request, found))
 }
 
 function answerFound(request: GatewayRequest, found: Found): Promise<Answer> {
@@ -157,6 +158,8 @@ async function answerUnixfs(request: GatewayRequest, found: Found): Promise<Answ
   const { cid, blocks, signal } = found
   const { format } = request
   if (format !== 'auto' && format !== 'html' && format !== 'json') throw notOffered(format, cid)
+  const unread = answerUnread(request, found)
+  if (unread !== undefined) return unread
   const node = unixfsNode(cid, await readBlock(cid, blocks, { signal }))
   switch (node.type) {
     case 'file':

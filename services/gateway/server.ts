@@ -19,7 +19,7 @@ import { TrustedProxies } from './trusted-proxies.ts'
 import { answerTunnels } from './tunnel.ts'
 
 export interface GatewayOptions {
-  store: Pick<BlockReader, 'get'>
+  store: Pick<BlockReader, 'get' | 'sizeOf'>
   /** Other nodes of the cluster; without them only what this node has is served. */
   holders?: Holders
   /** Asked for what nobody in the cluster has. @default nobody is: that is 404 at once */

@@ -10,16 +10,22 @@ import type { Holders } from './holders.ts'
 import type { Level } from './metrics.ts'
 import { SingleFlight } from './single-flight.ts'
 
+/** Blocks of one DAG. */
+export interface GatewayBlocks extends BlockSource {
+  /** Bytes of the block, when this node's own disk has it; nothing is read for that. */
+  sizeOf(cid: CID): number | undefined
+}
+
 /** Where a gateway's blocks come from; every block has been hashed against its CID in this process. */
 export interface GatewaySource {
   /** Memory, this node's disk, then the cluster's other holders of the DAG under `root`, then the network if allowed. */
-  of(root: CID): BlockSource
+  of(root: CID): GatewayBlocks
   /** Memory and this node's disk alone. */
-  local: BlockSource
+  local: GatewayBlocks
 }
 
 export interface SourceOptions {
-  store: Pick<BlockReader, 'get'>
+  store: Pick<BlockReader, 'get' | 'sizeOf'>
   /** Undefined on a node that is alone. */
   holders: Holders | undefined
   /** Asked for what no holder has; undefined where content of others is not fetched. */
@@ -72,8 +78,9 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
     return bytes
   }
 
+  const sizeOf = (cid: CID): number | undefined => store.sizeOf(cid)
   return {
-    of: (root) => ({ get: (cid, options) => fromAnywhere(cid, root, options) }),
-    local: { get: (cid, options) => fromHere(multihashKey(cid), cid, options) },
+    of: (root) => ({ get: (cid, options) => fromAnywhere(cid, root, options), sizeOf }),
+    local: { get: (cid, options) => fromHere(multihashKey(cid), cid, options), sizeOf },
   }
 }

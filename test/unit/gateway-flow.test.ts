@@ -94,6 +94,7 @@ suite('a client that leaves', () => {
     const abandoned: unknown[] = []
     let hanging = 0
     const store = {
+      sizeOf: () => undefined,
       get: (cid: CID, options?: Abortable): Promise<Uint8Array | undefined> => {
         if (blocks.reads.length < 3) return blocks.get(cid, options)
         hanging += 1
@@ -116,8 +117,9 @@ suite('a client that leaves', () => {
 suite('content that does not come', () => {
   test('is 504 after the time for a first byte', async () => {
     const cid = new MemoryBlocks().addRaw(Buffer.from('late'))
-    const store = { get: (): Promise<undefined> => new Promise(() => {}) }
+    const store = { get: (): Promise<undefined> => new Promise(() => {}), sizeOf: () => undefined }
     const neverRejecting = {
+      sizeOf: () => undefined,
       get: (_cid: CID, options?: Abortable): Promise<undefined> =>
         new Promise((_resolve, reject) => {
           options?.signal?.addEventListener('abort', () => reject(options.signal?.reason as Error))
@@ -136,6 +138,7 @@ suite('content that does not come', () => {
     const [first, second] = [blocks.addRaw(Buffer.alloc(1_000, 1)), blocks.addRaw(Buffer.alloc(1_000, 2))]
     const file = blocks.addFileNode([first, second], [1_000, 1_000])
     const store = {
+      sizeOf: () => undefined,
       get: (cid: CID, options?: Abortable): Promise<Uint8Array | undefined> =>
         cid.equals(second) ? new Promise(() => {}) : blocks.get(cid, options),
     }
@@ -168,6 +171,7 @@ test('closing lets an answer under way come to its end', async () => {
   const { promise: allowed, resolve: allow } = Promise.withResolvers<void>()
   const { promise: asked, resolve: noteAsked } = Promise.withResolvers<void>()
   const store = {
+    sizeOf: () => undefined,
     get: async (cid: CID): Promise<Uint8Array | undefined> => {
       noteAsked()
       await allowed

@@ -119,6 +119,33 @@ test('a path that was followed once is not read again', async () => {
   }
 })
 
+suite('HEAD', () => {
+  const head = (path: string): Promise<Answered> => ask(gateway.url, path, { method: 'HEAD' })
+
+  test('of a raw block reads nothing, and says what GET does', async () => {
+    const leaf = blocks.addRaw(Buffer.from('told by the index'))
+    const root = blocks.addDirectory([['told.txt', leaf]])
+    for (const path of [
+      `/ipfs/${leaf.toString()}?filename=told.txt`,
+      `/ipfs/${leaf.toString()}?format=raw`,
+      `/ipfs/${root.toString()}/told.txt?download=true`,
+    ]) {
+      const { headers } = withoutVolatile(await get(path)) as Answered
+      blocks.reads = []
+      const answer = withoutVolatile(await head(path)) as Answered
+      assert.deepEqual(blocks.reads, [], path)
+      assert.deepEqual(answer, { status: 200, headers, body: Buffer.alloc(0), complete: true })
+    }
+  })
+
+  test('of a block that is not there is 404', async () => {
+    const gone = new MemoryBlocks().addRaw(Buffer.from('never came'))
+    for (const query of ['?filename=gone.txt', '?format=raw']) {
+      assert.equal((await head(`/ipfs/${gone.toString()}${query}`)).status, 404)
+    }
+  })
+})
+
 suite('conditional requests', () => {
   test('by the tag of a root are answered without reading a block', async () => {
     const cid = blocks.addRaw(Buffer.from('unread'))
@@ -129,6 +156,19 @@ suite('conditional requests', () => {
     assert.equal(headers['cache-control'], IMMUTABLE)
     assert.equal(body.length, 0)
     assert.deepEqual(blocks.reads, [])
+  })
+
+  test('under a path are answered without reading what it leads to', async () => {
+    const leaf = blocks.addRaw(Buffer.from('unread below'))
+    const root = blocks.addDirectory([['unread.txt', leaf]])
+    const path = `/ipfs/${root.toString()}/unread.txt`
+    const { headers: whole } = await get(path)
+    blocks.delete(leaf)
+    const { status, headers } = await get(path, { 'if-none-match': whole.etag ?? '' })
+    assert.equal(status, 304)
+    for (const name of ['etag', 'cache-control', 'x-ipfs-path', 'x-ipfs-roots']) {
+      assert.equal(headers[name], whole[name], name)
+    }
   })
 
   test('by wildcard need the content to be there', async () => {

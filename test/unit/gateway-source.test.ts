@@ -50,7 +50,7 @@ suite('a block', () => {
     const { cluster, source } = clusterOf('frankfurt')
     const own = new MemoryBlocks()
     const cid = own.addRaw(Buffer.from('own'))
-    assert.deepEqual(await source(own).of(cid).get(cid), Buffer.from('own'))
+    assert.deepEqual(await source(own).of(cid).get(cid), new Uint8Array(Buffer.from('own')))
     assert.deepEqual(cluster.calls, [])
   })
 
@@ -59,10 +59,10 @@ suite('a block', () => {
     const cid = held(cluster, 'virginia').addRaw(Buffer.from('far'))
     const next = held(cluster, 'virginia').addRaw(Buffer.from('next'))
     const blocks = source(new MemoryBlocks()).of(cid)
-    assert.deepEqual(await blocks.get(cid), Buffer.from('far'))
+    assert.deepEqual(await blocks.get(cid), new Uint8Array(Buffer.from('far')))
     assert.deepEqual(cluster.calls, ['has frankfurt', 'has virginia', 'block virginia'])
     cluster.calls.length = 0
-    assert.deepEqual(await blocks.get(next), Buffer.from('next'))
+    assert.deepEqual(await blocks.get(next), new Uint8Array(Buffer.from('next')))
     assert.deepEqual(cluster.calls, ['block virginia'])
   })
 
@@ -72,7 +72,7 @@ suite('a block', () => {
     cluster.failing = 'frankfurt'
     cluster.lying = 'virginia'
     const cid = new MemoryBlocks().addRaw(Buffer.from('thrice'))
-    assert.deepEqual(await source(new MemoryBlocks()).of(cid).get(cid), Buffer.from('thrice'))
+    assert.deepEqual(await source(new MemoryBlocks()).of(cid).get(cid), new Uint8Array(Buffer.from('thrice')))
     assert.ok(cluster.calls.includes('block shanghai'))
   })
 
@@ -87,7 +87,7 @@ suite('a block', () => {
     const spoiled = new MemoryBlocks()
     spoiled.get = (cid) => Promise.reject(new HoldfastError('CORRUPT_BLOCK', `Block ${cid.toString()} is spoiled.`))
     const cid = held(cluster, 'frankfurt').addRaw(Buffer.from('whole elsewhere'))
-    assert.deepEqual(await source(spoiled).of(cid).get(cid), Buffer.from('whole elsewhere'))
+    assert.deepEqual(await source(spoiled).of(cid).get(cid), new Uint8Array(Buffer.from('whole elsewhere')))
     const nowhere = new MemoryBlocks().addRaw(Buffer.from('spoiled everywhere'))
     await assert.rejects(source(spoiled).of(nowhere).get(nowhere), { code: 'CORRUPT_BLOCK' })
   })
