@@ -1,25 +1,22 @@
-import { createHash } from 'node:crypto'
+import { ICON_LINK, PALETTE, pagePolicy } from '../runtime/http/page-look.ts'
 import { textAnswer } from '../runtime/http/route.ts'
 import { route, type ApiRoute } from './route.ts'
 
-const STYLE = `
-:root { color-scheme: light dark; font: 16px/1.6 system-ui, sans-serif }
-body { max-width: 44rem; margin: 3rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; margin-bottom: 0 }
-code { font: 0.9em/1.6 ui-monospace, monospace }
-pre { overflow-x: auto; padding: 0.8rem 1rem; border: 1px solid color-mix(in srgb, currentcolor 25%, transparent); border-radius: 6px }
-dt { font-weight: 600; margin-top: 0.8rem }
-dd { margin-left: 0 }
+const STYLE = `${PALETTE}
+body { max-width: 46rem; margin: 0 auto; padding: 3rem 1.25rem; color: var(--ink); font: 1rem/1.6 system-ui, sans-serif }
+h1 { margin: 0; font-size: 1.8rem; letter-spacing: -.01em }
+h2 { margin: 2rem 0 .5rem; font-size: 1rem }
+p { margin: .5rem 0 }
+a { color: var(--link) }
+a:focus-visible { outline: 2px solid; outline-offset: 2px; border-radius: 2px }
+code { font: .85rem/1.6 ui-monospace, monospace }
+dl { display: grid; grid-template-columns: max-content 1fr; margin: 1.5rem 0 0; border-bottom: 1px solid var(--line) }
+dt, dd { padding: .55rem 0; border-top: 1px solid var(--line) }
+dt { padding-inline-end: 2rem; font-weight: 500 }
+dd { margin: 0; color: var(--quiet) }
+pre { margin: 0; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: .5rem; background: var(--shade); overflow-x: auto }
+@media (max-width: 40rem) { body { padding-block: 1.5rem } dl { grid-template-columns: 1fr } dd { padding-top: 0; border: 0 } dt { padding-bottom: 0 } }
 `
-
-/** Nothing runs on this origin but what is named here: the page needs its own style and no script. */
-const POLICY = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ')
 
 /** `GET /`: a page for people who come upon the API with a browser. */
 export function landingRoute(): ApiRoute {
@@ -31,7 +28,7 @@ export function landingRoute(): ApiRoute {
       access: 'public',
       answers: { 200: textAnswer('text/html') },
     },
-    async () => ({ status: 200, headers: { 'Content-Security-Policy': POLICY }, body: PAGE }),
+    async () => ({ status: 200, headers: { 'Content-Security-Policy': pagePolicy(STYLE) }, body: PAGE }),
   )
 }
 
@@ -41,9 +38,11 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Holdfast</title>
+${ICON_LINK}
 <style>${STYLE}</style>
 </head>
 <body>
+<main>
 <h1>Holdfast</h1>
 <p>An IPFS pinning service: it keeps content where its owner's policy says, heals it when a server dies, and serves it by CID.
 This address is its API. Content is served by the gateways of the nodes, never from here.</p>
@@ -57,11 +56,13 @@ This address is its API. Content is served by the gateways of the nodes, never f
 <dt><code>/v1/uploads</code></dt>
 <dd>Files, folders and CARs.</dd>
 </dl>
-<p>Upload a file:</p>
-<pre><code>curl -H "Authorization: Bearer $TOKEN" --data-binary @file "$API/v1/uploads?name=file"</code></pre>
-<p>Pin with Kubo:</p>
+<h2>Upload a file</h2>
+<pre><code>curl -H "Authorization: Bearer $TOKEN" --data-binary @file \\
+  "$API/v1/uploads?name=file"</code></pre>
+<h2>Pin with Kubo</h2>
 <pre><code>ipfs pin remote service add holdfast $API/psa $TOKEN
 ipfs pin remote add --service=holdfast --name=site $CID</code></pre>
+</main>
 </body>
 </html>
 `
