@@ -34,8 +34,8 @@ let cid: string
 let neighbour: string
 
 before(async () => {
-  cluster = opened.use(await Cluster.start())
   browser = opened.use(await openBrowser())
+  cluster = opened.use(await Cluster.start())
   const neighbourForm = new FormData()
   neighbourForm.append('file', new Blob([NEIGHBOUR]), 'index.html')
   cid = await pinnedFolder(await websiteForm())
