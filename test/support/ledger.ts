@@ -94,7 +94,7 @@ export class Ledger {
     }
     if (response.ok) {
       this.counts.acknowledged++
-      return text === '' ? (undefined as T) : (JSON.parse(text) as T)
+      return text === '' ? undefined : (JSON.parse(text) as T)
     }
     this.counts.refused++
     // While a part is away the API may say so, with a time to come back; a node that broke off is 502.
