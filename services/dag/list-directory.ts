@@ -23,8 +23,8 @@ export interface ListOptions extends Abortable {
 }
 
 /**
- * The entries of a plain or HAMT directory, in the order of its links. Holds one shard for each level and the hashes of
- * shards; reads no entry.
+ * The entries of a plain or HAMT directory, in the order of its links. Holds one shard for each level, a few that are read
+ * ahead, and the hashes of shards; reads no entry.
  * Left out are names that no path can mean (empty, `.`, `..`, with `/` or NUL), so that what is made of a listing (links,
  * files on a disk) cannot leave its place. They stay part of the DAG: stored, and exported in a CAR.
  * @throws NOT_FOUND when `cid` is no directory; BLOCK_MISSING, MALFORMED_BLOCK, BLOCK_TOO_LARGE, HASH_NOT_ALLOWED
@@ -36,52 +36,123 @@ export async function* listDirectory(
 ): AsyncGenerator<DirectoryEntry> {
   const node = isLinkless(cid.code) ? undefined : unixfsNode(cid, await readBlock(cid, source, options))
   if (node?.type === 'directory') {
-    for (const link of node.links) yield* named(link.Name ?? '', link, options)
+    for (const link of node.links) {
+      const entry = named(link.Name ?? '', link, options)
+      if (entry !== undefined) yield entry
+    }
     return
   }
   if (node?.type !== 'hamt') throw new HoldfastError('NOT_FOUND', `${cid.toString()} is not a directory.`)
-  yield* listShards(cid, node, source, options)
-}
-
-interface Shard {
-  cid: CID
-  node: HamtNode
-  next: number
+  const stop = new AbortController()
+  const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal])
+  try {
+    yield* listShards(cid, node, source, { ...options, signal })
+  } finally {
+    stop.abort()
+  }
 }
 
 async function* listShards(
   root: CID,
   node: HamtNode,
   source: BlockSource,
-  options: ListOptions,
+  options: ListOptions & { signal: AbortSignal },
 ): AsyncGenerator<DirectoryEntry> {
-  const shape: HamtShape = hamtShape(node.fanout)
+  const shape = hamtShape(node.fanout)
   const seen = new Set([multihashKey(root)])
-  const shards: Shard[] = [{ cid: root, node, next: 0 }]
+  const reads = new ShardReads(source, options.signal)
+  const shards = [new Shard(root, node, shape)]
   for (let shard = shards.at(-1); shard !== undefined; shard = shards.at(-1)) {
-    const link = shard.node.links[shard.next++]
+    const link = shard.next()
     if (link === undefined) {
       shards.pop()
       continue
     }
-    options.signal?.throwIfAborted()
-    const isShard = link.Name?.length === shape.prefixLength
+    options.signal.throwIfAborted()
     const name = hamtEntryName(shard.cid, link, shape)
-    if (!isShard) {
-      yield* named(name, link, options)
+    if (!isShardLink(link, shape)) {
+      const entry = named(name, link, options)
+      if (entry !== undefined) yield entry
       continue
     }
     // Names in different places hash differently, so equal shards are a trap: 8 levels of them would never end.
     const key = multihashKey(link.Hash)
     if (seen.has(key)) throw malformed(link.Hash, 'a HAMT shard that stands in two places')
     seen.add(key)
-    const below = unixfsNode(link.Hash, await readBlock(link.Hash, source, options)) as HamtNode
+    const below = unixfsNode(link.Hash, await reads.below(shard)) as HamtNode
     checkShard(link.Hash, below, shape, shards.length)
-    shards.push({ cid: link.Hash, node: below, next: 0 })
+    shards.push(new Shard(link.Hash, below, shape))
   }
 }
 
-function* named(name: string, link: PBLink, { everyName = false }: ListOptions): Generator<DirectoryEntry> {
-  if (!everyName && !isPlainName(name)) return
-  yield { name, cid: link.Hash, tsize: link.Tsize, type: isLinkless(link.Hash.code) ? 'file' : undefined }
+/** A shard whose links are gone through. */
+class Shard {
+  readonly cid: CID
+  readonly #links: readonly PBLink[]
+  readonly #below: readonly PBLink[]
+  #listed = 0
+  #begun = 0
+  /** Shards below this one that are being read, in the order of their links. */
+  readonly ahead: Promise<Uint8Array>[] = []
+
+  constructor(cid: CID, { links }: HamtNode, shape: HamtShape) {
+    this.cid = cid
+    this.#links = links
+    this.#below = links.filter((link) => isShardLink(link, shape))
+  }
+
+  next(): PBLink | undefined {
+    return this.#links[this.#listed++]
+  }
+
+  /** The next link to a shard that nobody reads yet. */
+  nextBelow(): PBLink | undefined {
+    return this.#below[this.#begun++]
+  }
+}
+
+/** Shards of one level read ahead, so that a directory on another node does not cost a round trip for each. */
+const AHEAD_PER_LEVEL = 8
+/** Over all levels: a shard can have 2 MiB. */
+const AHEAD = 12
+
+class ShardReads {
+  readonly #source: BlockSource
+  readonly #signal: AbortSignal
+  #reading = 0
+
+  constructor(source: BlockSource, signal: AbortSignal) {
+    this.#source = source
+    this.#signal = signal
+  }
+
+  /** The block of the next shard below; those behind it are read meanwhile. Links are asked for in their order. */
+  async below(shard: Shard): Promise<Uint8Array> {
+    const { ahead } = shard
+    while (ahead.length === 0 || (ahead.length < AHEAD_PER_LEVEL && this.#reading < AHEAD)) {
+      const link = shard.nextBelow()
+      if (link === undefined) break
+      ahead.push(this.#read(link.Hash))
+      this.#reading += 1
+    }
+    this.#reading -= 1
+    return await (ahead.shift() as Promise<Uint8Array>)
+  }
+
+  #read(cid: CID): Promise<Uint8Array> {
+    const bytes = readBlock(cid, this.#source, { signal: this.#signal })
+    // When the listing ends before this shard, nobody asks for its failure.
+    bytes.catch(() => {})
+    return bytes
+  }
+}
+
+function isShardLink({ Name }: PBLink, { prefixLength }: HamtShape): boolean {
+  return Name?.length === prefixLength
+}
+
+/** Undefined for a name that no path can mean, unless the caller wants all. */
+function named(name: string, link: PBLink, { everyName = false }: ListOptions): DirectoryEntry | undefined {
+  if (!everyName && !isPlainName(name)) return undefined
+  return { name, cid: link.Hash, tsize: link.Tsize, type: isLinkless(link.Hash.code) ? 'file' : undefined }
 }
