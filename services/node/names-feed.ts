@@ -13,8 +13,13 @@ export type FetchNames = (places: { after: FeedPlace; kept: FeedPlace }) => Prom
 const WRITES = 16
 /** Records that are checked before others have their turn. */
 const CHECKS = 32
-/** What the disk would not take is tried again so soon. */
 const RETRY_MS = 5 * SECOND_MS
+
+export interface NamesFeedOptions {
+  log: Log
+  /** What the disk would not take is tried again so soon. Default 5 s. */
+  retryMs?: number
+}
 
 /**
  * Follows the feed of names: what it brings is served at once and kept on disk behind. How far it is kept stands in a
@@ -24,6 +29,7 @@ export class NamesFeed {
   readonly #file: string
   readonly #sink: NameSink
   readonly #log: Log
+  readonly #retryMs: number
   /** How far names are served, and how far they are kept: behind it only while the disk takes nothing. */
   #at: FeedPlace
   #kept: FeedPlace
@@ -32,8 +38,12 @@ export class NamesFeed {
   #followed = ''
   #wake: (() => void) | undefined
 
-  private constructor(file: string, { kept, sink, log }: { kept: FeedPlace; sink: NameSink; log: Log }) {
+  private constructor(
+    file: string,
+    { kept, sink, log, retryMs }: Required<NamesFeedOptions> & { kept: FeedPlace; sink: NameSink },
+  ) {
     this.#file = file
+    this.#retryMs = retryMs
     this.#sink = sink
     this.#log = log
     this.#at = kept
@@ -41,8 +51,8 @@ export class NamesFeed {
   }
 
   /** Opens at the place that the file says; without a file that can be read, at the beginning. */
-  static async open(file: string, sink: NameSink, log: Log): Promise<NamesFeed> {
-    return new NamesFeed(file, { kept: await readPlace(file), sink, log })
+  static async open(file: string, sink: NameSink, { log, retryMs = RETRY_MS }: NamesFeedOptions): Promise<NamesFeed> {
+    return new NamesFeed(file, { kept: await readPlace(file), sink, log, retryMs })
   }
 
   /** Where the feed was last said to end. */
@@ -71,7 +81,7 @@ export class NamesFeed {
       this.#followed = end
       return
     }
-    await pause(RETRY_MS, signal)
+    await pause(this.#retryMs, signal)
     this.#at = this.#kept
   }
 
@@ -103,7 +113,7 @@ export class NamesFeed {
       await writePlace(this.#file, at)
       this.#kept = at
     } catch (error) {
-      this.#log.error({ err: error, retryMs: RETRY_MS }, 'names are served, but the disk does not take them')
+      this.#log.error({ err: error, retryMs: this.#retryMs }, 'names are served, but the disk does not take them')
     }
   }
 

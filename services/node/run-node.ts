@@ -97,7 +97,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
     }),
   )
   const gateway = opened.use(await dependencies.startGateway({ store, transferClient, directory, rules, peer }))
-  const names = await NamesFeed.open(join(config.folder, 'names-feed.json'), gateway.names, log)
+  const names = await NamesFeed.open(join(config.folder, 'names-feed.json'), gateway.names, { log })
   const outbox = new Outbox()
   const jobs = opened.use(new Jobs({ store, client: transferClient, peer: peer.client, outbox, log }))
   const beats = new BeatSource({ store, peer: peer.client, capacityBytes: config.capacityBytes })

@@ -3,6 +3,7 @@ import { benchBlocks } from './blocks.ts'
 import { benchCluster } from './cluster.ts'
 import { benchDenylist } from './denylist.ts'
 import { benchGateway } from './gateway.ts'
+import { benchNames } from './names.ts'
 import { benchNaming } from './naming.ts'
 import { benchPins } from './pins.ts'
 import { printRows, type Row } from './rows.ts'
@@ -19,6 +20,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   pins: benchPins,
   api: benchApiPins,
   naming: benchNaming,
+  names: benchNames,
   uris: benchTokenUris,
 }
 
