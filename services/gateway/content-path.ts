@@ -48,7 +48,8 @@ export function encodeSegments(segments: readonly string[]): string {
 export function decodePath(rawPath: string): string {
   let path: string
   try {
-    path = decodeURIComponent(asUnicode(rawPath))
+    const text = asUnicode(rawPath)
+    path = text.includes('%') ? decodeURIComponent(text) : text
   } catch (cause) {
     throw new HoldfastError('BAD_REQUEST', 'The path is not valid percent-encoded UTF-8.', { cause })
   }
