@@ -56,7 +56,9 @@ test('what nobody has is looked for by one node at a time, and given up with the
   const tenant = await newTenant(cluster.db)
   const pin = await pinRoot(cluster, tenant, rootNumber(1))
   await eventually('it failed', async () => (await statusOf(cluster.db, pin)) === 'failed')
-  assert.deepEqual([most, tries], [1, 6])
+  assert.equal(most, 1)
+  // A machine that stands still for longer than a lease costs a try whose report comes too late.
+  assert.ok(tries >= 6 && tries <= 9, `${tries} tries`)
   const [content] = await cluster.db.query('select given_up, given_up_code from content')
   assert.deepEqual(content, { given_up: 'nobody has it', given_up_code: 'NOT_FOUND' })
 
