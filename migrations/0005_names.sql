@@ -58,10 +58,13 @@ create table name (
   ttl_ms      bigint not null,
   lifetime_ms bigint not null,
   created_at  timestamptz not null default now(),
+  -- When nodes were last asked for a newer record than we know; null: they are to be.
+  sought_at   timestamptz,
   constraint name_of_tenant unique (tenant_id, name)
 );
 create unique index name_label on name (tenant_id, label) where label is not null;
 create index name_ipns on name (name);
+create index name_sought on name (sought_at nulls first) where mode <> 'hosted' or sought_at is null;
 
 -- Keys under which a tenant's secrets are sealed, themselves wrapped by the master key (services/catalog/master-key.ts).
 create table tenant_key (

@@ -46,15 +46,20 @@ async function addHosted({ db, masters }: NameStore, tenantId: number, wanted: N
   )
   const lengths = lengthsOf(wanted)
   const { label = null } = wanted
-  await createName(db, tenantId, { id, name: key.name.text, label, mode: 'hosted', ...lengths, sealedKey }, (held) => {
-    const known = given === undefined ? undefined : newerOf(key.name, given, held)
-    if (value === undefined) return known
-    return signed(
-      key,
-      { value, ...lengths },
-      known === undefined ? held : { ...held, sequence: known.sequence, record: known },
-    )
-  })
+  await createName(
+    db,
+    tenantId,
+    { id, name: key.name.text, label, mode: 'hosted', ...lengths, isNewKey: wanted.key === undefined, sealedKey },
+    (held) => {
+      const known = given === undefined ? undefined : newerOf(key.name, given, held)
+      if (value === undefined) return known
+      return signed(
+        key,
+        { value, ...lengths },
+        known === undefined ? held : { ...held, sequence: known.sequence, record: known },
+      )
+    },
+  )
   return key.name.text
 }
 

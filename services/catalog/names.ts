@@ -73,6 +73,8 @@ export interface NewName {
   mode: NameMode
   ttlMs: number
   lifetimeMs: number
+  /** The key was made just now: nobody else can know a record of it. */
+  isNewKey?: boolean
   /** The private key as `name-keys.ts` seals it, for a hosted name. */
   sealedKey?: Buffer | undefined
 }
@@ -85,15 +87,16 @@ export type Decide = (held: HeldName) => KeptRecord | undefined
  * @throws CONFLICT when the tenant has the name or the label already; what `decide` throws
  */
 export async function createName(db: Database, tenantId: number, wanted: NewName, decide: Decide): Promise<void> {
-  const { id, name, label, mode, ttlMs, lifetimeMs, sealedKey } = wanted
+  const { id, name, label, mode, ttlMs, lifetimeMs, isNewKey = false, sealedKey } = wanted
   try {
     await db.transaction(async (sql) => {
       await lockTenant(sql, tenantId)
       const held = await holdName(sql, name)
       const made = await sql.run(
-        `insert into name (id, tenant_id, name, label, mode, ttl_ms, lifetime_ms)
-         select $1, $2, $3, $4, $5, $6, $7 where (select count(*) from name where tenant_id = $2) < $8`,
-        [id, tenantId, name, label, mode, ttlMs, lifetimeMs, MAX_NAMES],
+        `insert into name (id, tenant_id, name, label, mode, ttl_ms, lifetime_ms, sought_at)
+         select $1, $2, $3, $4, $5, $6, $7, case when $8 then now() end
+          where (select count(*) from name where tenant_id = $2) < $9`,
+        [id, tenantId, name, label, mode, ttlMs, lifetimeMs, isNewKey, MAX_NAMES],
       )
       if (made === 0) throw new HoldfastError('INSUFFICIENT_FUNDS', `An account may have ${MAX_NAMES} names.`)
       if (sealedKey !== undefined)

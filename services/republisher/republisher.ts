@@ -4,10 +4,11 @@ import { dueKeys, withDueKeys, type DueKey } from '../catalog/name-keys.ts'
 import { postponeNames, resignNames, takeEndingNames } from '../catalog/names-resign.ts'
 import { NAMES, type Wakes } from '../catalog/wake.ts'
 import { hasCode } from '../core/errors.ts'
-import { SECOND_MS } from '../core/units.ts'
+import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { importSigningKey } from '../naming/signing-key.ts'
 import type { Log } from '../runtime/log.ts'
 import { loop } from '../runtime/loop.ts'
+import { seek } from './seek.ts'
 import { signAnew } from './sign-anew.ts'
 
 /** Keeps the records of names alive: https://specs.ipfs.tech/ipns/ipns-record/#record-creation */
@@ -20,15 +21,18 @@ export interface RepublisherOptions {
   log: Log
   /** How often names that are due are looked for. */
   everyMs?: number
+  /** How often nodes are asked for newer records of a name whose key is elsewhere. */
+  seekMs?: number
   signal: AbortSignal
 }
 
 const EVERY_MS = 5 * SECOND_MS
+const SEEK_MS = 5 * MINUTE_MS
 /** Names that are signed in one transaction. Publishing waits for it, and nodes get them in one page. */
 const SLICE = 100
 
 /**
- * Signs hosted names anew and warns of others that end, until the signal is aborted; resolves when the last pass has
+ * Signs hosted names anew, looks for newer records of others and warns when they end, until the signal is aborted; resolves when the last pass has
  * ended. Any number of processes may do it: each name is done by one.
  */
 export async function startRepublisher(options: RepublisherOptions): Promise<void> {
@@ -36,6 +40,7 @@ export async function startRepublisher(options: RepublisherOptions): Promise<voi
   await Promise.all([
     loop('republish', () => republish(options), { everyMs, log, signal }),
     loop('ending-names', () => warn(options), { everyMs, log, signal }),
+    loop('sought-names', () => seekSlice(options), { everyMs, log, signal }),
   ])
 }
 
@@ -89,4 +94,10 @@ async function warn({ db, log }: RepublisherOptions): Promise<boolean> {
     log.warn({ tenantId, name, label, mode, validUntil }, 'the record of a name ends and its owner has to publish it')
   }
   return ending.length === SLICE
+}
+
+async function seekSlice({ db, wakes, log, seekMs = SEEK_MS, signal }: RepublisherOptions): Promise<boolean> {
+  const { asked, taken } = await seek(db, { everyMs: seekMs, log, signal })
+  if (taken > 0) wakes.announce(NAMES)
+  return asked > 0
 }

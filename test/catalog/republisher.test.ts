@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
 import { masterKeyOf } from '../../services/catalog/master-key.ts'
 import { readNamePage } from '../../services/catalog/names-feed.ts'
@@ -142,6 +146,113 @@ test('the owner of a record that ends is told once, and sees it before', async (
   assert.equal(warnings().length, 1)
   await api.db.run(`update ipns_name set valid_until = now() - interval '1 second'`)
   assert.equal(await state(), 'ended')
+})
+
+/** A node in the directory whose gateway is a server of this process. */
+async function nodeWithGateway(db: FreshDatabase, answer: RequestListener): Promise<AsyncDisposable> {
+  const server = createServer(answer)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await db.run(`insert into node (name, public_key, labels, transfer, gateway) values ($1, $2, '{}', 'x:1', $3)`, [
+    `node-${port}`,
+    Buffer.from(String(port)),
+    `http://127.0.0.1:${port}`,
+  ])
+  return {
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+test('a watched name follows what its owner publishes to any node; lies and endless answers change nothing', async () => {
+  await using api = await openTestApi()
+  const key = generateSigningKey()
+  const recordAt = (sequence: bigint, signer = key): Uint8Array =>
+    createIpnsRecord(signer, { value: CONTENT, sequence, validUntilMs: Date.now() + HOUR_MS, ttlMs: 1_000 }).bytes
+  let given: Uint8Array | 'endless' | undefined
+  let asked = 0
+  await using stack = new AsyncDisposableStack()
+  stack.use(
+    await nodeWithGateway(api.db, (_request, response) => {
+      asked += 1
+      if (given === 'endless') {
+        pipeline(endless(), response).catch(() => {})
+        return
+      }
+      response.writeHead(given === undefined ? 404 : 200)
+      response.end(given)
+    }),
+  )
+  await api.json('POST', '/v1/names', { body: { mode: 'watched', name: key.name.text, label: 'theirs' } })
+  const stop = new AbortController()
+  const { log } = memoryLog()
+  const options = { db: api.db, wakes: api.wakes, masters: undefined, log, everyMs: 5, seekMs: 5, signal: stop.signal }
+  const ended = startRepublisher(options)
+  const sequence = async (): Promise<string> =>
+    (await api.json<{ sequence: string }>('GET', '/v1/names/theirs')).sequence
+  const askedTwiceMore = async (): Promise<void> => {
+    const before = asked
+    await until('two more questions', () => asked >= before + 2)
+  }
+  try {
+    await askedTwiceMore()
+    given = recordAt(5n)
+    await until('the first record', async () => (await sequence()) === '5')
+    for (const lie of [
+      recordAt(4n),
+      recordAt(9n, generateSigningKey()),
+      Buffer.from('no record'),
+      'endless',
+    ] as const) {
+      given = lie
+      await askedTwiceMore()
+    }
+    assert.equal(await sequence(), '5')
+    given = recordAt(6n)
+    await until('the next record', async () => (await sequence()) === '6')
+  } finally {
+    stop.abort()
+    await ended
+  }
+})
+
+function* endless(): Generator<Uint8Array> {
+  for (;;) yield Buffer.alloc(65_536)
+}
+
+test('an imported key goes on after the records that are found of it; nobody is asked for a key that was made here', async () => {
+  await using api = await openTestApi()
+  const key = generateSigningKey()
+  const names: string[] = []
+  const record = createIpnsRecord(key, { value: CONTENT, sequence: 30n, validUntilMs: Date.now() + HOUR_MS, ttlMs: 1 })
+  await using stack = new AsyncDisposableStack()
+  stack.use(
+    await nodeWithGateway(api.db, (request, response) => {
+      names.push(request.url ?? '')
+      response.end(record.bytes)
+    }),
+  )
+  await api.json('POST', '/v1/names', { body: { label: 'made' } })
+  await api.json('POST', '/v1/names', {
+    body: { key: Buffer.from(key.exportSecret()).toString('base64'), label: 'imported' },
+  })
+  const stop = new AbortController()
+  const { log } = memoryLog()
+  const options = { db: api.db, wakes: api.wakes, masters: undefined, log, everyMs: 5, seekMs: 5, signal: stop.signal }
+  const ended = startRepublisher(options)
+  await until('the known sequence', async () => {
+    return (await api.json<{ sequence: string }>('GET', '/v1/names/imported')).sequence === '30'
+  })
+  stop.abort()
+  await ended
+  assert.deepEqual(names, [`/routing/v1/ipns/${key.name.text}`])
+  const body = { value: CONTENT }
+  assert.equal((await api.json<{ sequence: string }>('PUT', '/v1/names/imported', { body })).sequence, '31')
 })
 
 test('signing anew never shortens a record', () => {
