@@ -17,8 +17,8 @@ export interface PinAcceptor {
   acceptMany(tenantId: number, pins: readonly NewPin[]): Promise<(PinRow | HoldfastError)[]>
 }
 
-/** One transaction on the server while another is on its way. More would only wait for the tenant's row. */
-const BATCHES_UNDER_WAY = 2
+/** Of one tenant: a second transaction would wait for the tenant's row, and halve what goes together. */
+const BATCHES_UNDER_WAY = 1
 /** The rate grows little above this, and what waits behind a batch waits for all of it. */
 const BATCH_SIZE = 500
 /** Of one tenant: some seconds of work, and some tens of megabytes. */

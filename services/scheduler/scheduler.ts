@@ -5,7 +5,7 @@ import { movePinsToPolicies } from '../catalog/policies-move.ts'
 import { expirePins, releaseReplaced } from '../catalog/pins-remove.ts'
 import { POLICIES, RECONCILE, type Wakes } from '../catalog/wake.ts'
 import type { Log } from '../runtime/log.ts'
-import { loop } from '../runtime/loop.ts'
+import { loop, pause } from '../runtime/loop.ts'
 import { Bell } from './bell.ts'
 import { DIRECTORY, NODE, PINS } from './channels.ts'
 import { detect } from './detect.ts'
@@ -43,8 +43,11 @@ async function runReconciler({ db, wakes, log, signal }: SchedulerOptions, setti
   const bell = new Bell()
   const stop = wakes.on(RECONCILE, bell.ring)
   let waitMs = settings.lookMs
+  let lastAt = Number.NEGATIVE_INFINITY
   const pass = async (): Promise<boolean> => {
     await bell.wait(waitMs, signal)
+    await pause(Math.max(0, lastAt + settings.gatherMs - performance.now()), signal)
+    lastAt = performance.now()
     waitMs = settings.lookMs
     for (let isFull = true; isFull && !signal.aborted;) {
       const outcome = await reconcile(db, settings)

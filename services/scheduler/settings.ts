@@ -16,6 +16,8 @@ export interface SchedulerSettings {
   maxWaitMs: number
   /** How often waiting looks by itself, in case a hint was lost. */
   lookMs: number
+  /** Passes of the reconciler that hints ask for start at least so far apart: roots that come meanwhile share one. */
+  gatherMs: number
   /** How often nodes are judged, and late leases, expired pins and idle contents looked for. */
   passMs: number
   /** How often the next contents of the slow sweep over everything are asked for. */
@@ -35,6 +37,7 @@ export const DEFAULT_SCHEDULER_SETTINGS: SchedulerSettings = {
   inventoryEveryMs: DAY_MS,
   maxWaitMs: 5 * SECOND_MS,
   lookMs: SECOND_MS,
+  gatherMs: 50,
   passMs: SECOND_MS,
   sweepMs: 10 * SECOND_MS,
   leadMs: 5 * SECOND_MS,
