@@ -76,8 +76,3 @@ function checked({ cid, row }: Located, section: Uint8Array): Uint8Array | undef
   if (headBytes === row.headBytes && head.compare(section, 0, headBytes, 0, headBytes) === 0) return section
   return Buffer.concat([head.subarray(0, headBytes), bytes])
 }
-
-/** The block inside of a section of `loadSections`. */
-function blockIn(section: Uint8Array, row: BlockRow): Uint8Array {
-  return section.subarray(section.length - row.length)
-}
