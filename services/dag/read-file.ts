@@ -4,6 +4,7 @@ import { HoldfastError } from '../core/errors.ts'
 import { MAX_DAG_DEPTH, MAX_PENDING_LINKS } from '../core/limits.ts'
 import { unixfsNode, type FileNode } from './node.ts'
 import { malformed, readBlock } from './read-block.ts'
+import { Turns } from './turns.ts'
 import { tooDeep, tooManyLinks } from './walk.ts'
 
 export interface ReadFileOptions extends Abortable {
@@ -16,6 +17,8 @@ export interface ReadFileOptions extends Abortable {
 }
 
 const DEFAULT_READAHEAD = 4
+/** Blocks between two turns of the event loop: a file may have one byte in each, and all of them in a cache. */
+const BLOCKS_PER_TURN = 256
 
 /**
  * Bytes of the file, as its root block claims. {@link readFile} ends with an error, never early, when that is a lie.
@@ -43,9 +46,11 @@ export async function* readFile(
   try {
     const root = await readFileNode(cid, source, { signal })
     const tree = new FileTree(source, signal, { from: offset, to: Math.min(root.size, offset + length) })
+    const turns = new Turns(BLOCKS_PER_TURN)
     yield* tree.open(root, 0)
     for (let next = tree.next(readahead); next !== undefined; next = tree.next(readahead)) {
       const node = await next.node
+      if (turns.due()) await turns.turn()
       signal.throwIfAborted()
       if (node.size !== next.size)
         throw malformed(next.cid, `its parent counts ${next.size} bytes, it has ${node.size}`)

@@ -8,6 +8,7 @@ import { linksOf } from '../dag/links.ts'
 import { unixfsNode, type FileNode } from '../dag/node.ts'
 import { readBlock } from '../dag/read-block.ts'
 import { SeenBlocks } from '../dag/seen-blocks.ts'
+import { Turns } from '../dag/turns.ts'
 import { tooDeep, tooManyLinks } from '../dag/walk.ts'
 import type { ByteRange } from './byte-ranges.ts'
 import type { DagScope } from './car-parameters.ts'
@@ -31,6 +32,8 @@ interface Wanted {
 
 /** Blocks read ahead of their turn, over all levels: what hides the way to another node, and bounds what it holds. */
 const READ_AHEAD = 4
+/** Visits between two turns of the event loop, when all blocks are in a cache. */
+const VISITS_PER_TURN = 256
 
 /**
  * The blocks of a CAR in the order in which they are sent: the path's proof, then the selection below its end, depth
@@ -57,6 +60,7 @@ export async function* carBlocks(
   let pending = 1
   let ahead = 0
   let credit = READ_AHEAD
+  const turns = new Turns(VISITS_PER_TURN)
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
     const wanted = level.pop()
     if (wanted === undefined) {
@@ -65,6 +69,7 @@ export async function* carBlocks(
     }
     pending -= 1
     if (wanted.bytes !== undefined) ahead -= 1
+    if (turns.due()) await turns.turn()
     const use = wants(wanted.cid)
     if (use === 'skip') {
       if (wanted.bytes !== undefined) credit -= 1

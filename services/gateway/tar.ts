@@ -19,11 +19,14 @@ import { TAR_END, tarHead, tarPadding } from './tar-format.ts'
 /**
  * A file or folder as a TAR archive, whose one root is named by the content's CID.
  * https://specs.ipfs.tech/http-gateways/path-gateway/ (IPIP-288)
- * @throws NOT_ACCEPTABLE when the content is no UnixFS
+ * @throws NOT_ACCEPTABLE when the content is no UnixFS; PAYLOAD_TOO_LARGE for a file beyond the limit of one answer
  */
 export async function answerTar(request: GatewayRequest, found: Found): Promise<Answer> {
   const { cid, blocks, signal, settings } = found
   const node = await nodeOf(cid, blocks, { signal })
+  if (node.type === 'file' && node.size > settings.maxAnswerBytes) {
+    throw new HoldfastError('PAYLOAD_TOO_LARGE', `An answer may have at most ${settings.maxAnswerBytes} bytes.`)
+  }
   const archive = tarOf({ cid, node, name: cid.toString() }, blocks, { signal, readahead: settings.readAheadBlocks })
   return {
     status: 200,

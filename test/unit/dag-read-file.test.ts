@@ -209,6 +209,14 @@ test('a read stops when it is aborted', async () => {
   await assert.rejects(joined(readFile(root, blocks, { signal: abort.signal })), reason)
 })
 
+test('reading a file of many tiny blocks lets others have their turn', async () => {
+  const blocks = new MemoryBlocks()
+  const abort = new AbortController()
+  const reason = new Error('enough')
+  setImmediate(() => abort.abort(reason))
+  await assert.rejects(joined(readFile(addBomb(blocks), blocks, { signal: abort.signal, length: 20_000 })), reason)
+})
+
 test('directories are no files', async () => {
   const { root, blocks } = await loadCar('kubo-hamt.car')
   await assert.rejects(joined(readFile(root, blocks)), failsWith('NOT_A_FILE'))

@@ -125,6 +125,19 @@ suite('a DAG of few blocks that claims more than there is in the world', () => {
     assert.deepEqual(range.body, Buffer.alloc(10, 1))
   })
 
+  test('is refused as TAR, and leaves others their turn when it is read with all its repetitions', async () => {
+    const bomb = addBomb(blocks).toString()
+    await using open = await openGateway(blocks, { settings: { maxAnswerBytes: 64 ** 9 } })
+    assert.equal((await ask(gateway.url, `/ipfs/${bomb}?format=tar`)).status, 413)
+    for (const query of ['format=tar', 'format=car&car-dups=y']) {
+      const leave = new AbortController()
+      const response = await fetch(`${open.url}/ipfs/${bomb}?${query}`, { signal: leave.signal })
+      assert.equal(response.status, 200)
+      assert.equal((await ask(open.url, '/ipfs/bafkqaaa')).status, 200)
+      leave.abort()
+    }
+  })
+
   test('is cut at the limit of one answer when repetitions are asked for', async () => {
     const bomb = addBomb(blocks).toString()
     await using narrow = await openGateway(blocks, { settings: { maxAnswerBytes: MIB / 4 } })
