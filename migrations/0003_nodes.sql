@@ -69,7 +69,7 @@ create table replica (
   node_id     integer not null references node on delete cascade,
   state       text not null default 'allocated'
               check (state in ('allocated', 'stored', 'verified', 'failed', 'lost', 'releasing')),
-  -- 0: one copy left; 1: none left; 2: new; 3: fewer than wanted; 4: to be verified; 5: removal.
+  -- 0: one copy left; 1: none left; 2: new; 3: fewer than wanted; 4: to be verified; 5: removal; 6: nobody had it yet.
   prio        smallint not null default 2,
   -- When its node shall work on it; infinity: not now, a reconcile pass decides when.
   due_at      timestamptz not null default now(),

@@ -15,17 +15,21 @@ export interface ClaimedWork {
 }
 
 /** Shares of a node's slots by priority, so that no class starves another. Healing comes before new pins. */
-const CLASS_WEIGHTS = [40, 10, 30, 15, 5, 5]
+const CLASS_WEIGHTS = [40, 10, 30, 15, 5, 5, 10]
+/** Classes of roots that no node has: searches, of which only so many may wait for the network at once. */
+const SEEK_CLASSES = [1, 6]
 
 /**
  * Gives due work to a node: at most `slots` replicas, each with a lease of its own until `leaseMs` from now. Of several
  * classes that wait each gets slots at random by its weight, within a class what is due longest comes first.
+ * @param room `seeks`: of the slots, how many of each class of roots that no node has
  */
 export async function claimWork(
   sql: Sql,
   session: NodeSession,
-  { slots, leaseMs, defaultMaxBytes }: { slots: number; leaseMs: number; defaultMaxBytes: number },
+  room: { slots: number; seeks?: number | undefined; leaseMs: number; defaultMaxBytes: number },
 ): Promise<ClaimedWork[]> {
+  const { slots, seeks = slots, leaseMs, defaultMaxBytes } = room
   if (slots <= 0) return []
   const claimed = await sql.prepared<Claim>(
     'claim-work',
@@ -37,7 +41,8 @@ export async function claimWork(
                  from (select r.content_id, r.due_at from replica r
                         where r.node_id = $1 and r.prio = class.ordinal - 1 and r.due_at <= now() and r.lease is null
                           and (r.state in ('allocated', 'stored', 'releasing') or r.recheck)
-                        order by r.due_at limit $4) q) waiting
+                        order by r.due_at
+                        limit least($4::bigint, case when class.ordinal - 1 = any ($6) then $7::bigint end)) q) waiting
         order by waiting.place / class.weight * -ln(1 - random())
         limit $4),
      pick as (
@@ -51,7 +56,7 @@ export async function claimWork(
       where r.node_id = $1 and r.content_id = pick.content_id
         and exists (select from node n where n.id = $1 and n.epoch = $2 and n.session_hash is not null)
       returning r.content_id as "contentId", r.lease, r.state, c.cid, c.origins`,
-    [session.nodeId, session.epoch, CLASS_WEIGHTS, slots, leaseMs],
+    [session.nodeId, session.epoch, CLASS_WEIGHTS, slots, leaseMs, SEEK_CLASSES, seeks],
   )
   const held = claimed.filter(({ state }) => state !== 'releasing').map(({ contentId }) => contentId)
   const [sources, limits] = [await readSources(sql, held, session), await readLimits(sql, held, defaultMaxBytes)]

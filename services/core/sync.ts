@@ -108,6 +108,8 @@ export const SyncRequest = z.strictObject({
     .describe('Roots of which its disk spoiled a block: its copies of them stand for nothing until they are read back'),
   /** How many further pieces of work it takes now; 0 asks for none. */
   slots: z.number().int().min(0).max(256),
+  /** How many of these may be roots that no node has: looking for them in the network takes long. Absent: all. */
+  seeks: z.number().int().min(0).max(256).optional(),
   /** Version of the directory it has. */
   directory: z.string().max(64),
   /** Version of the gateway's rules it has; without it none are sent. */

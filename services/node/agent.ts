@@ -39,6 +39,7 @@ export interface AgentOptions {
 const DEFAULT_WAIT_MS = 10 * SECOND_MS
 const MAX_REPORTS = 1_000
 const MAX_DAMAGED = 1_000
+const NO_ROOM = { slots: 0, seeks: 0 }
 /** Reports that come within this time travel together. */
 const GATHER_MS = 20
 const FIRST_PAUSE_MS = 500
@@ -85,7 +86,7 @@ class Session {
   readonly #ended = new AbortController()
   readonly #signal: AbortSignal
   /** Work that the waiting call may bring. */
-  #asked = 0
+  #asked = NO_ROOM
 
   constructor(options: AgentOptions, session: string) {
     this.#options = options
@@ -127,13 +128,13 @@ class Session {
   async #poll(): Promise<void> {
     const { waitMs = DEFAULT_WAIT_MS, jobs, inventory } = this.#options
     const slice = inventory.next()
-    this.#asked = jobs.free
+    this.#asked = { slots: jobs.free, seeks: jobs.freeSeeks }
     try {
       // With a slice to tell, there is no reason to be held back.
-      await this.#sync({ slots: this.#asked, waitMs: slice === undefined ? waitMs : 0, inventory: slice })
+      await this.#sync({ ...this.#asked, waitMs: slice === undefined ? waitMs : 0, inventory: slice })
       if (slice !== undefined) inventory.told(slice)
     } finally {
-      this.#asked = 0
+      this.#asked = NO_ROOM
     }
   }
 
@@ -142,7 +143,9 @@ class Session {
     await outbox.filled(this.#signal)
     await delay(GATHER_MS, undefined, { signal: this.#signal })
     // Finished work makes room at once, beyond what the waiting call asked for.
-    await this.#sync({ slots: Math.max(0, jobs.free - this.#asked), waitMs: 0, inventory: undefined })
+    const slots = Math.max(0, jobs.free - this.#asked.slots)
+    const seeks = Math.max(0, jobs.freeSeeks - this.#asked.seeks)
+    await this.#sync({ slots, seeks, waitMs: 0, inventory: undefined })
   }
 
   async #follow(names: NamesFeed): Promise<void> {
@@ -150,7 +153,7 @@ class Session {
     await names.follow((places) => control.names(this.#session, places, this.#signal), this.#signal)
   }
 
-  async #sync({ inventory, ...rest }: Pick<SyncRequest, 'slots' | 'waitMs' | 'inventory'>): Promise<void> {
+  async #sync({ inventory, ...rest }: Pick<SyncRequest, 'slots' | 'seeks' | 'waitMs' | 'inventory'>): Promise<void> {
     const { control, directory, rules, names, jobs, outbox } = this.#options
     const beat = await this.#options.beat()
     const reports = outbox.take(MAX_REPORTS)

@@ -35,6 +35,8 @@ interface Job {
 
 /** Work that is taken on, running and waiting. */
 const MAX_JOBS = 256
+/** Of it, roots to be looked for in the network: these wait for long, and must leave room for what nodes have. */
+const MAX_SEEKS = 64
 /** At once: copies from nodes fill the link with few, fetches from the network mostly wait. */
 const COPIES = 4
 const FETCHES = 16
@@ -73,6 +75,12 @@ export class Jobs implements AsyncDisposable {
   /** How much more work is welcome. */
   get free(): number {
     return this.#closed ? 0 : Math.max(0, MAX_JOBS - this.#jobs.size)
+  }
+
+  /** How much of it may be roots that no node has. */
+  get freeSeeks(): number {
+    const seeks = [...this.#jobs.values()].filter(({ work }) => isSeek(work)).length
+    return Math.min(this.free, Math.max(0, MAX_SEEKS - seeks))
   }
 
   /** Takes on work; what is under way under the same lease goes on, and an older lease for the content is given up. */
@@ -228,4 +236,8 @@ export class Jobs implements AsyncDisposable {
       this.#options.outbox.add({ outcome: 'progress', contentId, lease, phase, bytes, blocks })
     }
   }
+}
+
+function isSeek(work: Work): boolean {
+  return work.verb === 'hold' && work.sources.length === 0
 }

@@ -144,7 +144,7 @@ function liveCopies(replicas: readonly ReplicaCase[], nodes: readonly StorageNod
 /** The column `replica.prio` of copies that are to be made. */
 function urgency(live: number, replicas: readonly ReplicaCase[], floor: number): number {
   const hadMore = replicas.some(({ state }) => state === 'lost')
-  if (live === 0) return hadMore ? 1 : 2
+  if (live === 0) return hadMore ? 1 : 6
   if (live === 1 && hadMore) return 0
   return live < floor ? 2 : 3
 }

@@ -126,7 +126,7 @@ export function createSync(
     try {
       for (;;) {
         signal.throwIfAborted()
-        const work = await claimWork(db, node, { ...all, slots: request.slots })
+        const work = await claimWork(db, node, { ...all, slots: request.slots, seeks: request.seeks })
         const current = await directory.read()
         const inForce = await rules.read()
         const end = await names.read()

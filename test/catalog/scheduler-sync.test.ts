@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
+import { CID } from 'multiformats/cid'
+import { createPinAcceptor } from '../../services/catalog/pins-accept.ts'
 import { createJoinToken, listJoinTokens, revokeJoinToken } from '../../services/catalog/nodes-joining.ts'
 import { touchController } from '../../services/catalog/directory.ts'
 import { setTenantLimits } from '../../services/catalog/tenants.ts'
@@ -306,4 +308,29 @@ test('clocks of processes decide nothing', async () => {
     Object.values(await statesOf(cluster.db, pin)).filter((state) => state !== 'verified'),
     [],
   )
+})
+
+test('searches in the network take no more places than a node gives them, and others pass by', async () => {
+  await using cluster = await simulatedCluster()
+  const node = still(cluster, 'a')
+  await node.sync()
+  const tenant = await newTenant(cluster.db, ONE_COPY)
+  for (let root = 0; root < 12; root++) await pinRoot(cluster, tenant, rootNumber(root))
+  await eventually('all wait for the node', async () => {
+    const [row] = await cluster.db.query<{ due: number }>(
+      'select count(*)::int as due from replica where due_at <= now()',
+    )
+    return row?.due === 12
+  })
+  const searches = await node.sync({ slots: 16, seeks: 5 })
+  assert.equal(searches.work.length, 5)
+  assert.deepEqual((await node.sync({ slots: 16, seeks: 0 })).work, [])
+
+  const neighbour = await newTenant(cluster.db, ONE_COPY)
+  const firstCopy = { node: 'a', epoch: node.registered?.epoch ?? 0, ...FIGURES }
+  const cid = CID.parse(rootNumber(100))
+  const acceptor = createPinAcceptor(cluster.db, cluster.wakes)
+  await acceptor.accept(neighbour, { cid, cidText: rootNumber(100), firstCopy })
+  const work = await eventually('the upload', async () => (await node.sync({ slots: 16, seeks: 0 })).work[0])
+  assert.equal(work.root, rootNumber(100))
 })
