@@ -52,7 +52,7 @@ export class WrittenTree {
     if (node.type === 'file') return await this.#writeFile(cid, target)
     if (node.type !== 'directory' && node.type !== 'hamt') return void this.left.push(path.join('/'))
     await mkdir(target)
-    for await (const { cid: child, name } of listDirectory(cid, this.#source, { signal: this.#signal })) {
+    for await (const { cid: child, name } of listDirectory(cid, this.#source, { signal: this.#signal, readahead: 0 })) {
       await this.#write(child, join(target, name), [...path, name])
     }
   }

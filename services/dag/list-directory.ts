@@ -20,6 +20,8 @@ export interface DirectoryEntry {
 export interface ListOptions extends Abortable {
   /** Also entries whose names no path can mean; the caller then keeps them in their place. @default false */
   everyName?: boolean
+  /** Shards read ahead, of one level: none for a source whose blocks come in the order of the DAG. @default 8 */
+  readahead?: number
 }
 
 /**
@@ -60,7 +62,7 @@ async function* listShards(
 ): AsyncGenerator<DirectoryEntry> {
   const shape = hamtShape(node.fanout)
   const seen = new Set([multihashKey(root)])
-  const reads = new ShardReads(source, options.signal)
+  const reads = new ShardReads(source, options.signal, options.readahead ?? AHEAD_PER_LEVEL)
   const shards = [new Shard(root, node, shape)]
   for (let shard = shards.at(-1); shard !== undefined; shard = shards.at(-1)) {
     const link = shard.next()
@@ -119,17 +121,19 @@ const AHEAD = 12
 class ShardReads {
   readonly #source: BlockSource
   readonly #signal: AbortSignal
+  readonly #perLevel: number
   #reading = 0
 
-  constructor(source: BlockSource, signal: AbortSignal) {
+  constructor(source: BlockSource, signal: AbortSignal, perLevel: number) {
     this.#source = source
     this.#signal = signal
+    this.#perLevel = perLevel
   }
 
   /** The block of the next shard below; those behind it are read meanwhile. Links are asked for in their order. */
   async below(shard: Shard): Promise<Uint8Array> {
     const { ahead } = shard
-    while (ahead.length === 0 || (ahead.length < AHEAD_PER_LEVEL && this.#reading < AHEAD)) {
+    while (ahead.length === 0 || (ahead.length < this.#perLevel && this.#reading < AHEAD)) {
       const link = shard.nextBelow()
       if (link === undefined) break
       ahead.push(this.#read(link.Hash))
