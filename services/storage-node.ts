@@ -54,7 +54,7 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
       host: config.HOLDFAST_HOST,
       transferPort: config.HOLDFAST_TRANSFER_PORT,
       transferAddress: config.HOLDFAST_TRANSFER_ADDRESS,
-      repairBytesPerSecond: undefined,
+      repairBytesPerSecond: config.HOLDFAST_REPAIR_BYTE_RATE,
       graceMs: config.HOLDFAST_GRACE,
       peer: {
         command: process.execPath,

@@ -78,6 +78,10 @@ export const SETTINGS = {
     text,
     'host:port under which other nodes reach the transfer listener; its own address when unset',
   ),
+  HOLDFAST_REPAIR_BYTE_RATE: optional(
+    size,
+    'Bytes a second of copies that other nodes make from this one, all together; readers are served beside it; any number when unset',
+  ),
   HOLDFAST_GATEWAY_URL: optional(url, "URL under which readers reach this node's gateway; its own address when unset"),
 
   HOLDFAST_GRACE: setting(duration, '24h', 'How long content that no pin wants any more is kept'),
