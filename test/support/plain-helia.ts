@@ -25,6 +25,7 @@ export type Request =
   | { verb: 'addFile'; bytes: number; seed: number; chunkBytes: number }
   | { verb: 'addDirectory'; entries: number }
   | { verb: 'addCbor'; links: string[] }
+  | { verb: 'offer'; blocks: { cid: string; base64: string }[] }
   | { verb: 'cat'; cid: string }
   | { verb: 'connect'; address: string }
   | { verb: 'provide'; cid: string }
@@ -70,6 +71,9 @@ const verbs: Verbs = {
     const cid = CID.createV1(dagCbor.code, await sha256.digest(bytes))
     await helia.blockstore.put(cid, bytes)
     return String(cid)
+  },
+  async offer({ blocks }) {
+    for (const { cid, base64 } of blocks) await helia.blockstore.put(CID.parse(cid), Buffer.from(base64, 'base64'))
   },
   async cat({ cid }) {
     const hash = createHash('sha256')

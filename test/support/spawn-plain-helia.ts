@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { CID } from 'multiformats/cid'
+import type { Block } from '../../services/dag/fetch-dag.ts'
 import type { Request } from './plain-helia.ts'
 
 /** A plain Helia node in another process. Disposing it ends the process. */
@@ -10,6 +11,8 @@ export interface PlainHelia extends AsyncDisposable {
   addFile(options: { bytes: number; seed?: number; chunkBytes?: number }): Promise<CID>
   addDirectory(entries: number): Promise<CID>
   addCbor(links: CID[]): Promise<CID>
+  /** Keeps blocks as they are, whatever they say and whether or not they match their CIDs. */
+  offer(blocks: Iterable<Block>): Promise<void>
   /** The sha-256 of the file, in hexadecimal. */
   cat(cid: CID): Promise<string>
   connect(address: string): Promise<void>
@@ -29,6 +32,13 @@ export async function spawnPlainHelia(options: { dhtProtocol?: string } = {}): P
       CID.parse((await ask({ verb: 'addFile', bytes, seed, chunkBytes })) as string),
     addDirectory: async (entries) => CID.parse((await ask({ verb: 'addDirectory', entries })) as string),
     addCbor: async (links) => CID.parse((await ask({ verb: 'addCbor', links: links.map(String) })) as string),
+    async offer(blocks) {
+      const sent = Array.from(blocks, ({ cid, bytes }) => ({
+        cid: cid.toString(),
+        base64: Buffer.from(bytes).toString('base64'),
+      }))
+      await ask({ verb: 'offer', blocks: sent })
+    },
     cat: async (cid) => (await ask({ verb: 'cat', cid: cid.toString() })) as string,
     connect: async (address) => void (await ask({ verb: 'connect', address })),
     provide: async (cid) => void (await ask({ verb: 'provide', cid: cid.toString() })),
