@@ -14,6 +14,8 @@ const ROUNDS = 20
 const READS_IN_ROUND = 100
 const HOSTED = 10_000
 const PUBLISH_MS = 1_000
+/** What is left of the shortest lifetime when a record becomes due. */
+const WINDOW_SECONDS = 24 * 3_600
 const RESOLVE_MS = 5
 /** Nodes are looked at so often: what is measured is at most this much too long. */
 const LOOK_MS = 2
@@ -131,7 +133,7 @@ async function benchRepublishing(): Promise<Row> {
     measured: `${seconds.toFixed(1)} s, ${Math.round(HOSTED / seconds)} names/s, none expired`,
     against: '',
     ratio: undefined,
-    target: 'within the window (24 h)',
-    isMet: true,
+    target: `< ${WINDOW_SECONDS} s`,
+    isMet: seconds < WINDOW_SECONDS,
   }
 }
