@@ -30,6 +30,7 @@ import { startRepublisher } from './republisher/republisher.ts'
 import { sayReady } from './runtime/role-process.ts'
 import { DenylistFiles } from './scheduler/denylist-files.ts'
 import { startScheduler } from './scheduler/scheduler.ts'
+import { DEFAULT_SCHEDULER_SETTINGS } from './scheduler/settings.ts'
 import { createSync } from './scheduler/sync.ts'
 import { sessionGate, syncRoutes } from './scheduler/sync-routes.ts'
 
@@ -37,6 +38,8 @@ import { sessionGate, syncRoutes } from './scheduler/sync-routes.ts'
 const FIRST_TENANT = 'main'
 /** Nodes take uploads from controllers that were seen within a minute. */
 const TOUCH_MS = 15 * SECOND_MS
+/** Beats that a node misses until it is suspect. */
+const BEATS_MISSED = 3
 
 /** Runs the control plane: API, the nodes' sync endpoint, and the scheduler's loops, over Postgres. */
 export async function runControlPlane(config: Config, log: Log, signal: AbortSignal): Promise<void> {
@@ -72,12 +75,15 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     masters,
     log,
   })
+  // A node beats with each call: one that is held back must not be taken for silent.
+  const maxWaitMs = Math.min(DEFAULT_SCHEDULER_SETTINGS.maxWaitMs, config.HOLDFAST_SUSPECT_AFTER / BEATS_MISSED)
+  const sync = createSync(db, { wakes, seal, settings: { maxWaitMs } })
   const health = healthRoutes({
     checks: { Postgres: async () => void (await db.query('select 1')) },
     stopping: signal,
   })
   const application = webApplication({
-    doors: [api.door, door(syncRoutes(createSync(db, { wakes, seal })), sessionGate), door(health)],
+    doors: [api.door, door(syncRoutes(sync), sessionGate), door(health)],
     metrics: httpMetrics(metrics.registry),
     log,
     crossOrigin: true,
