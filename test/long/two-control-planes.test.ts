@@ -7,7 +7,7 @@ import { seededBytes } from '../support/random-bytes.ts'
 import { startSecondControl } from '../support/second-control.ts'
 import { until } from '../support/until.ts'
 
-const QUICK = { HOLDFAST_SUSPECT_AFTER: '2s', HOLDFAST_DOWN_AFTER: '4s' }
+const QUICK = { HOLDFAST_SUSPECT_AFTER: '4s', HOLDFAST_DOWN_AFTER: '8s' }
 
 interface Leader {
   role: string
@@ -27,7 +27,7 @@ test('a control plane that was frozen for longer than its leases does no harm wh
     return { bytes, ...(await cluster.upload(bytes)) }
   })
   for (const { pin } of pins) await cluster.pinned(pin.requestid, 3)
-  await using second = await startSecondControl(cluster)
+  await using second = await startSecondControl(cluster, QUICK)
   const before = await leadersOf(db)
   const frozen = cluster.ready.control.pid
   process.kill(frozen, 'SIGSTOP')

@@ -15,7 +15,10 @@ export interface SecondControl extends AsyncDisposable {
 }
 
 /** Another control plane over the cluster's database, with an API of its own. */
-export async function startSecondControl({ folder, ready }: Cluster): Promise<SecondControl> {
+export async function startSecondControl(
+  { folder, ready }: Cluster,
+  settings: Record<string, string> = {},
+): Promise<SecondControl> {
   const secret = async (name: string): Promise<string> => (await readFile(join(folder, name), 'utf8')).trim()
   const port = await freePort()
   const child = spawn(process.execPath, [PROGRAM], {
@@ -24,8 +27,7 @@ export async function startSecondControl({ folder, ready }: Cluster): Promise<Se
       HOLDFAST_ROLES: 'control',
       HOLDFAST_DATA: join(folder, 'control-2'),
       HOLDFAST_API_PORT: String(port),
-      HOLDFAST_SUSPECT_AFTER: '2s',
-      HOLDFAST_DOWN_AFTER: '4s',
+      ...settings,
       DATABASE_URL: ready.database,
       HOLDFAST_TOKEN: ready.token,
       HOLDFAST_JOIN_TOKEN: await secret('join-token'),
