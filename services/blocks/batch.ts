@@ -53,7 +53,7 @@ export class Batch implements BlockBatch {
   }
 
   async get(cid: CID, options?: Abortable): Promise<Uint8Array | undefined> {
-    return this.#parts.appender.bytesOf(keyOf(cid)) ?? (await this.#parts.reads.get(cid, options))
+    return (await this.#parts.appender.bytesOf(keyOf(cid))) ?? (await this.#parts.reads.get(cid, options))
   }
 
   async put(cid: CID, bytes: Uint8Array): Promise<void> {

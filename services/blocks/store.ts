@@ -6,7 +6,7 @@ import { HoldfastError } from '../core/errors.ts'
 import { MIB, SECOND_MS } from '../core/units.ts'
 import { ActiveSegment } from './active-segment.ts'
 import { Age } from './age.ts'
-import { Appender } from './appender.ts'
+import { Appender, type AppenderOptions } from './appender.ts'
 import { Batch } from './batch.ts'
 import { BlockIndex } from './block-index.ts'
 import { reclaimSegments, removeUncounted } from './collect.ts'
@@ -153,7 +153,8 @@ async function assemble(folder: string, index: BlockIndex, options: StoreOptions
   const entering = { index, writer, age }
   const last = await recover({ ...entering, folder, segments })
   const active = new ActiveSegment(folder, options.segmentBytes ?? SEGMENT_BYTES, last)
-  const appender = new Appender({ active, guard, enter: (blocks, cursor) => enterBlocks(entering, blocks, cursor) })
+  const enter: AppenderOptions['enter'] = (blocks, cursor) => enterBlocks(entering, blocks, cursor)
+  const appender = new Appender({ active, guard, segments, enter })
   const onCorrupt = async (cid: CID, row: BlockRow): Promise<void> => {
     // While the index cannot be written the block stays; it is refused again by the next read.
     const quarantined = await quarantine(entering, cid, row).catch(() => false)

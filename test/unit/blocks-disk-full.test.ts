@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { openBlockStore } from '../../services/blocks/store.ts'
 import { hasCode } from '../../services/core/errors.ts'
-import { MIB } from '../../services/core/units.ts'
+import { HOUR_MS, MIB } from '../../services/core/units.ts'
 import { assertSame, holdRoot, putAll, temporaryFolder, testBlock, testBlocks } from '../support/blocks.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -26,6 +26,35 @@ async function smallDisk(t: TestContext, sizeMib: number): Promise<({ path: stri
       await folder[Symbol.asyncDispose]()
     },
   }
+}
+
+/**
+ * A file system that takes more than its disk can hold: writes reach the page cache, and only the sync fails. Undefined,
+ * said aloud, where this user may not mount one.
+ */
+async function lyingDisk(t: TestContext): Promise<({ path: string } & AsyncDisposable) | undefined> {
+  await using opened = new AsyncDisposableStack()
+  const below = opened.use(await smallDisk(t, 24))
+  if (below === undefined) return undefined
+  const image = join(below.path, 'image')
+  const folder = opened.use(await temporaryFolder())
+  const steps = [
+    ['truncate', '-s', '160M', image],
+    ['mkfs.ext4', '-q', '-F', '-O', '^has_journal', image],
+    ['mount', '-o', 'loop,errors=continue', image, folder.path],
+  ] as const
+  for (const [command, ...args] of steps) {
+    const { status, error, stderr } = spawnSync(command, args)
+    if (status === 0) continue
+    t.skip(`${command} cannot be run here: ${error?.message ?? stderr.toString()}`)
+    return undefined
+  }
+  opened.defer(() => {
+    const unmount = spawnSync('umount', [folder.path])
+    assert.equal(unmount.status, 0, unmount.stderr.toString())
+  })
+  const owned = opened.move()
+  return { path: folder.path, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 const isFull = (error: unknown): boolean => hasCode(error, 'STORAGE_FULL', 'STORAGE_FAILED')
@@ -127,4 +156,25 @@ test('the reserve is kept: batches are refused before the disk is full, and coll
   for (let seed = 0; seed < roots; seed += 4) {
     assert.deepEqual((await store.verifyRoot(testBlock(seed, MIB).cid))?.bad, [])
   }
+})
+
+test('nothing is acknowledged of writes whose sync failed, and what was synced before stays', async (t) => {
+  await using disk = await lyingDisk(t)
+  if (disk === undefined) return
+  const folder = join(disk.path, 'store')
+  await using store = await openBlockStore(folder, { reserveBytes: 0, probeMs: HOUR_MS })
+  const kept = testBlocks(4, { length: MIB })
+  const root = await holdRoot(store, kept)
+  await using batch = store.openBatch()
+  const late = testBlocks(60, { from: 1_000, length: MIB })
+  await assert.rejects(async () => {
+    await putAll(batch, late)
+    await batch.flush()
+  }, isFull)
+  await assert.rejects(batch.flush(), isFull)
+  assert.throws(() => store.openBatch(), isFull)
+  assert.deepEqual((await store.verifyRoot(root.cid))?.bad, [])
+  const known = late.filter(({ cid }) => store.has(cid))
+  assert.ok(known.length < late.length, 'the sync did not fail')
+  for (const { cid, bytes } of [...kept, ...known]) assertSame(await store.get(cid), bytes)
 })
