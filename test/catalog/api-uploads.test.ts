@@ -208,11 +208,11 @@ test('a client that leaves in the middle leaves nothing behind', async () => {
   await using node = await openIntakeNode(api, 'frankfurt-1')
   const client = request(`${api.url}/v1/uploads`, {
     method: 'POST',
-    headers: { Authorization: `Bearer ${api.token}`, ...BYTES, 'Content-Length': 10 * MIB },
+    headers: { Authorization: `Bearer ${api.token}`, ...BYTES, 'Content-Length': 64 * MIB },
   })
   client.on('error', () => undefined)
-  // More than the store gathers before it writes, wherever the pieces are cut.
-  client.write(seededBytes(6, 9 * MIB))
+  // More than the store gathers before it syncs.
+  client.write(seededBytes(6, 48 * MIB))
   await until('bytes at the node', () => node.store.space().blocks > 0 || node.store.space().storedBytes > 0)
   const closed = new Promise((resolve) => client.once('close', resolve))
   client.destroy()
