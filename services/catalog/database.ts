@@ -60,6 +60,8 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
   const config = connectionConfig(url, { name, statementTimeoutMs })
   const pool = new Pool({
     ...config,
+    // Statements of a transaction that are asked for at once are sent at once, not each after the answer before.
+    pipeline: true,
     max: connections,
     connectionTimeoutMillis: ACQUIRE_TIMEOUT_MS,
     idleTimeoutMillis: 30 * SECOND_MS,

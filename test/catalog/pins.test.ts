@@ -304,9 +304,12 @@ test('callers who accept, replace and delete the same roots at once do not lock 
         releaseReplaced(db, 5),
       ])
       if (round % 4 === 0)
-        await db.run(`update pin set status = 'pinned' where replaces_content_id is not null and tenant_id = $1`, [
-          tenant,
-        ])
+        await db.run(
+          `with locked as (select tenant_id, id from pin where replaces_content_id is not null and tenant_id = $1
+                            order by tenant_id, id for no key update)
+           update pin p set status = 'pinned' from locked where p.tenant_id = locked.tenant_id and p.id = locked.id`,
+          [tenant],
+        )
     }
   }
   await Promise.all(Array.from({ length: 12 }, (_, index) => caller(index)))
