@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import type { UsedBuffers } from '../core/used-buffers.ts'
 import type { Abortable, BlockSink, BlockSource, ManifestEntry } from '../core/block-source.ts'
 
 /** A DAG that the store holds whole, with the figures of its distinct blocks. */
@@ -43,6 +44,10 @@ export interface RootCheck {
   bad: CID[]
 }
 
+export interface GetOptions extends Abortable {
+  buffers?: UsedBuffers
+}
+
 /** The store as other processes open it: read only, beside the process that writes. */
 export interface BlockReader extends BlockSource, AsyncDisposable {
   has(cid: CID): boolean
@@ -54,8 +59,9 @@ export interface BlockReader extends BlockSource, AsyncDisposable {
    * The block, hashed against its CID.
    * @throws CORRUPT_BLOCK when what the disk gave back does not match; the writer quarantines such a block, so that
    *   it is missing afterwards and can be fetched again
+   * @param options.buffers where the buffer of a large block is taken from; it is the caller's
    */
-  get(cid: CID, options?: Abortable): Promise<Uint8Array | undefined>
+  get(cid: CID, options?: GetOptions): Promise<Uint8Array | undefined>
   root(cid: CID): StoredRoot | undefined
   /** Roots in the order of their CID bytes, those after `after`. */
   roots(after?: CID): Iterable<StoredRoot>

@@ -6,7 +6,7 @@ import { matches } from '../core/verify.ts'
 import { MIB } from '../core/units.ts'
 import type { BlockIndex } from './block-index.ts'
 import { loadSections, locate, type Located } from './block-loader.ts'
-import type { BlockReader, StoredRoot, StoreSpace } from './contract.ts'
+import type { BlockReader, GetOptions, StoredRoot, StoreSpace } from './contract.ts'
 import { diskSpace } from './disk-guard.ts'
 import { readManifest } from './manifest.ts'
 import { ReadBuffer } from './read-buffer.ts'
@@ -48,7 +48,7 @@ export class BlockReads implements Omit<BlockReader, typeof Symbol.asyncDispose>
     return locate(this.#options.index, cid)?.refs ?? 0
   }
 
-  async get(cid: CID, options: Abortable = {}): Promise<Uint8Array | undefined> {
+  async get(cid: CID, options: GetOptions = {}): Promise<Uint8Array | undefined> {
     const { index, segments } = this.#options
     let before: BlockRow | undefined
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
@@ -56,8 +56,7 @@ export class BlockReads implements Omit<BlockReader, typeof Symbol.asyncDispose>
       const row = locate(index, cid)
       if (row === undefined) return undefined
       if (before?.segment === row.segment && before.offset === row.offset) break
-      const bytes =
-        row.length < Buffer.poolSize >>> 1 ? Buffer.allocUnsafe(row.length) : Buffer.allocUnsafeSlow(row.length)
+      const bytes = options.buffers?.take(row.length) ?? ownBuffer(row.length)
       const found = await segments.read(row.segment, row.offset + row.headBytes, bytes)
       if (found && matches(cid, bytes)) return bytes
       // Compaction may have moved the block and deleted the file since the row was read.
@@ -151,4 +150,8 @@ export class BlockReads implements Omit<BlockReader, typeof Symbol.asyncDispose>
     const { blocks, storedBytes } = this.#options.index.state()
     return { ...diskSpace(this.#options.folder), storedBytes, blocks, refusal: this.#options.refusal() }
   }
+}
+
+function ownBuffer(length: number): Buffer {
+  return length < Buffer.poolSize >>> 1 ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)
 }

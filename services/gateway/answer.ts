@@ -1,4 +1,5 @@
-/** What goes out: a whole body, or pieces of it as the client takes them. A piece is not changed after it is yielded. */
+/** What goes out: a whole body, or pieces of it as the client takes them. A piece may be overwritten once the next
+ * is asked for. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>
 
 export type Headers = Record<string, string>

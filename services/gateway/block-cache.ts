@@ -25,13 +25,18 @@ export class BlockCache {
     return bytes
   }
 
-  /** Offers a block that matches its CID. It is copied when it is part of a larger buffer, which would stay with it. */
-  offer(key: string, bytes: Uint8Array): void {
-    if (this.#blocks.has(key) || !this.#admits(key, bytes.length)) return
+  /**
+   * Offers a block that matches its CID. It is copied when it is part of a larger buffer, which would stay with it. Answers
+   * whether these very bytes are kept, or were already.
+   */
+  offer(key: string, bytes: Uint8Array): boolean {
+    const kept = this.#blocks.get(key)
+    if (kept !== undefined || !this.#admits(key, bytes.length)) return kept === bytes
     const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
     this.#blocks.set(key, own)
     this.#bytes += own.length
     this.#makeRoom()
+    return own === bytes
   }
 
   /** No block takes more than a sixteenth: the cache is for what is small and often read. */

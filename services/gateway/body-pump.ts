@@ -7,8 +7,8 @@ type PumpLimits = Pick<GatewaySettings, 'minBytesPerSecond' | 'writeBytes' | 'ma
 
 /**
  * Sends pieces at the pace at which the client takes them; at most twice `writeBytes` of one answer wait in the process
- * for a socket. Resolves when the last byte is with the socket. The caller ends the response, or destroys it when this
- * throws.
+ * for a socket. The next piece is asked for when the one before is copied or with the kernel, and may be overwritten.
+ * Resolves when the last byte is with the socket. The caller ends the response, or destroys it when this throws.
  * @throws what the pieces throw; TIMED_OUT for a client slower than the least rate; PAYLOAD_TOO_LARGE beyond
  *   `maxAnswerBytes`; AbortError when the client is gone
  */
@@ -36,71 +36,76 @@ const SMALL_BYTES = 16 * KIB
 /** A response that takes pieces of any size. */
 class Outlet {
   readonly #response: ServerResponse
-  readonly #limits: PumpLimits
+  readonly #writeBytes: number
+  /** Until one write must be with the kernel. */
+  readonly #patienceMs: number
   #collected: Uint8Array[] = []
   #collectedBytes = 0
 
-  constructor(response: ServerResponse, limits: PumpLimits) {
+  constructor(response: ServerResponse, { writeBytes, minBytesPerSecond }: PumpLimits) {
     this.#response = response
-    this.#limits = limits
+    this.#writeBytes = writeBytes
+    this.#patienceMs = (writeBytes / minBytesPerSecond) * SECOND_MS
   }
 
-  /** Keeps a small piece until others fill the write, or until nothing came for one turn of the event loop. */
+  /** Copies a small piece, to be written once others fill the write, or nothing came for one turn of the event loop. */
   async collect(piece: Uint8Array): Promise<void> {
     if (this.#collected.length === 0) setImmediate(() => this.flush())
-    this.#collected.push(piece)
+    this.#collected.push(Buffer.from(piece))
     this.#collectedBytes += piece.length
-    if (this.#collectedBytes < this.#limits.writeBytes) return
+    if (this.#collectedBytes < this.#writeBytes) return
     this.flush()
-    await this.#drained()
+    if (this.#response.writableNeedDrain) await this.#settled('drain')
   }
 
-  /** Writes a piece in parts that each have to drain within the time that the least rate gives them. */
+  /** Writes a piece in parts that each have to be taken within the time that the least rate gives them. */
   async write(piece: Uint8Array): Promise<void> {
-    const { writeBytes } = this.#limits
     this.#response.cork()
     this.flush()
-    this.#put(piece.subarray(0, writeBytes))
+    const first = this.#put(piece.subarray(0, this.#writeBytes))
     this.#response.uncork()
-    await this.#drained()
-    for (let start = writeBytes; start < piece.length; start += writeBytes) {
-      this.#put(piece.subarray(start, start + writeBytes))
-      await this.#drained()
+    await first
+    for (let start = this.#writeBytes; start < piece.length; start += this.#writeBytes) {
+      await this.#put(piece.subarray(start, start + this.#writeBytes))
     }
   }
 
   flush(): void {
     if (this.#collected.length === 0 || this.#response.destroyed) return
-    this.#put(Buffer.concat(this.#collected))
+    this.#response.write(Buffer.concat(this.#collected))
     this.#collected = []
     this.#collectedBytes = 0
   }
 
-  #put(bytes: Uint8Array): void {
-    if (this.#response.destroyed) throw clientGone()
-    this.#response.write(bytes)
+  /** Resolves when the kernel has the bytes. */
+  #put(bytes: Uint8Array): Promise<void> {
+    return this.#settled((settle) => this.#response.write(bytes, (error) => settle(error ? clientGone() : undefined)))
   }
 
-  async #drained(): Promise<void> {
-    if (!this.#response.writableNeedDrain) return
-    const { writeBytes, minBytesPerSecond } = this.#limits
-    await drained(this.#response, (writeBytes / minBytesPerSecond) * SECOND_MS)
+  #settled(begin: 'drain' | ((settle: (error?: Error) => void) => void)): Promise<void> {
+    const response = this.#response
+    return new Promise((resolve, reject) => {
+      if (response.destroyed) {
+        reject(clientGone())
+        return
+      }
+      const timer = setTimeout(
+        () => settle(new HoldfastError('TIMED_OUT', 'The client reads too slowly.')),
+        this.#patienceMs,
+      )
+      const onDrain = (): void => settle()
+      const onClose = (): void => settle(clientGone())
+      const settle = (error?: Error): void => {
+        clearTimeout(timer)
+        response.off('drain', onDrain).off('close', onClose)
+        if (error === undefined) resolve()
+        else reject(error)
+      }
+      response.once('close', onClose)
+      if (begin === 'drain') response.once('drain', onDrain)
+      else begin(settle)
+    })
   }
-}
-
-function drained(response: ServerResponse, deadlineMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => settle(new HoldfastError('TIMED_OUT', 'The client reads too slowly.')), deadlineMs)
-    const onDrain = (): void => settle()
-    const onClose = (): void => settle(clientGone())
-    const settle = (error?: Error): void => {
-      clearTimeout(timer)
-      response.off('drain', onDrain).off('close', onClose)
-      if (error === undefined) resolve()
-      else reject(error)
-    }
-    response.once('drain', onDrain).once('close', onClose)
-  })
 }
 
 export function clientGone(): Error {

@@ -7,6 +7,7 @@ import { contentHeaders, presentation } from './headers.ts'
 import { mediaTypeOf, namesMediaType, SNIFF_BYTES } from './media-type.ts'
 import type { GatewayRequest } from './request.ts'
 import type { Found } from './respond.ts'
+import type { GatewayBlocks } from './source.ts'
 import { answerContent } from './sized-content.ts'
 
 /**
@@ -26,7 +27,10 @@ export async function answerFile(
   const head = namesMediaType(name) ? NO_BYTES : await headOf(found, node)
   return answerContent(request, fileHeaders(request, found, { ...as, head, sizeBytes: node.size }), {
     sizeBytes: node.size,
-    read: (start, end) => bytesOf(found, node, start, end),
+    read: (start, end) => {
+      const bytes = bytesOf(found, node, start, end)
+      return bytes instanceof Uint8Array ? bytes : givenBack(bytes, found.blocks)
+    },
   })
 }
 
@@ -79,6 +83,14 @@ export function fileTag(cid: CID): string {
 function bytesOf({ cid, blocks, settings, signal }: Found, node: FileNode, start: number, end: number): Body {
   if (node.children.length === 0) return node.data.subarray(start, end)
   return readFile(cid, blocks, { offset: start, length: end - start, readahead: settings.readAheadBlocks, signal })
+}
+
+/** The pieces of raw blocks; each block's buffer is used again once the next piece is asked for. */
+async function* givenBack(pieces: AsyncIterable<Uint8Array>, blocks: GatewayBlocks): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    yield piece
+    blocks.giveBack(piece)
+  }
 }
 
 async function headOf(found: Found, node: FileNode): Promise<Uint8Array> {

@@ -1,7 +1,9 @@
 import type { CID } from 'multiformats/cid'
 import type { BlockReader } from '../blocks/contract.ts'
 import type { Abortable, BlockSource } from '../core/block-source.ts'
+import { RAW } from '../core/cid.ts'
 import { hasCode, type HoldfastError } from '../core/errors.ts'
+import { UsedBuffers } from '../core/used-buffers.ts'
 import { multihashKey } from '../dag/multihash-key.ts'
 import type { Log } from '../runtime/log.ts'
 import type { PeerClient } from '../swarm/client.ts'
@@ -14,6 +16,8 @@ import { SingleFlight } from './single-flight.ts'
 export interface GatewayBlocks extends BlockSource {
   /** Bytes of the block, when this node's own disk has it; nothing is read for that. */
   sizeOf(cid: CID): number | undefined
+  /** Whoever asked for a raw block may give its bytes, or a part of them, back once nobody reads them any more. */
+  giveBack(bytes: Uint8Array): void
 }
 
 /** Where a gateway's blocks come from; every block has been hashed against its CID in this process. */
@@ -42,15 +46,16 @@ export interface SourceOptions {
  */
 export function chainSources({ store, holders, network, cacheBytes, onFound, log }: SourceOptions): GatewaySource {
   const cache = new BlockCache(cacheBytes)
+  const buffers = new UsedBuffers()
   const fetches = new SingleFlight<Uint8Array | undefined>()
 
   /** @throws CORRUPT_BLOCK, STORAGE_FAILED */
   async function fromHere(key: string, cid: CID, options: Abortable | undefined): Promise<Uint8Array | undefined> {
     const cached = cache.get(key)
-    const bytes = cached ?? (await store.get(cid, options))
+    const bytes = cached ?? (await store.get(cid, cid.code === RAW ? { ...options, buffers } : options))
     if (bytes === undefined) return undefined
     onFound?.(cached === undefined ? 'store' : 'memory')
-    cache.offer(key, bytes)
+    if (cache.offer(key, bytes)) buffers.keep(bytes)
     return bytes
   }
 
@@ -79,8 +84,9 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
   }
 
   const sizeOf = (cid: CID): number | undefined => store.sizeOf(cid)
+  const giveBack = (bytes: Uint8Array): void => buffers.giveBack(bytes)
   return {
-    of: (root) => ({ get: (cid, options) => fromAnywhere(cid, root, options), sizeOf }),
-    local: { get: (cid, options) => fromHere(multihashKey(cid), cid, options), sizeOf },
+    of: (root) => ({ get: (cid, options) => fromAnywhere(cid, root, options), sizeOf, giveBack }),
+    local: { get: (cid, options) => fromHere(multihashKey(cid), cid, options), sizeOf, giveBack },
   }
 }

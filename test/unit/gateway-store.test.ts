@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import type { BlockStore } from '../../services/blocks/contract.ts'
 import { openBlockStore } from '../../services/blocks/store.ts'
 import { addDirectory } from '../../services/dag/add-directory.ts'
+import { addFile } from '../../services/dag/add-file.ts'
 import { findHolders } from '../../services/gateway/holders.ts'
 import { chunked, pseudoRandomBytes } from '../support/dag.ts'
 import { ask, carCids, openGateway } from '../support/gateway.ts'
@@ -85,4 +86,37 @@ test('a block that the disk spoiled comes from another holder', async () => {
   const { complete, body } = await ask(gateway.url, `/ipfs/${root.toString()}/media/photo.png`)
   assert.ok(complete)
   assert.deepEqual(body, Buffer.from(PHOTO))
+})
+
+/** The body of one answer, read with pauses, so that what is sent waits in the socket. */
+async function readSlowly(url: string): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  const { body } = await fetch(url)
+  for await (const piece of body ?? []) {
+    pieces.push(piece)
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  return Buffer.concat(pieces)
+}
+
+test('many readers at once of large files, fast and slow, each get their own bytes', async () => {
+  await using store = await openBlockStore(join(folder, 'crowd'))
+  const files = [2, 3, 4].map((seed) => pseudoRandomBytes(seed, 9_000_000))
+  const roots: CID[] = []
+  for (const bytes of files) {
+    await using batch = store.openBatch()
+    const { root, manifest } = await addFile(chunked(bytes), batch)
+    await batch.commitRoot(root, manifest)
+    roots.push(root)
+  }
+  // With some room for the cache, a block is now its own, now one answer's.
+  for (const cacheBytes of [0, 20_000_000]) {
+    await using gateway = await openGateway(store, { settings: { cacheBytes } })
+    const readers = Array.from({ length: 18 }, async (_, index) => {
+      const url = `${gateway.url}/ipfs/${roots[index % 3]?.toString()}?filename=a.bin`
+      const body = index % 2 === 0 ? await readSlowly(url) : Buffer.from(await (await fetch(url)).arrayBuffer())
+      assert.ok(body.equals(files[index % 3] as Uint8Array), `reader ${index} got other bytes`)
+    })
+    await Promise.all(readers)
+  }
 })
