@@ -4,6 +4,8 @@ import type { BlockReader } from './blocks/contract.ts'
 import { SECOND_MS } from './core/units.ts'
 import { RestrictedBlocks } from './gateway/restricted-blocks.ts'
 import { isWithheld } from './gateway/withheld.ts'
+import { ipnsValues } from './naming/dht-values.ts'
+import { recordsIn } from './naming/record-store.ts'
 import { RulesFolder } from './node/rules-folder.ts'
 import { runPeer } from './peer/main.ts'
 import { peerSocket } from './peer/socket-path.ts'
@@ -33,6 +35,7 @@ export async function runPeerProcess(config: Config, log: Log, signal: AbortSign
         mode: 'server',
         keepPrivateAddresses: !isPublic,
         bootstrap: config.HOLDFAST_BOOTSTRAP,
+        values: { ipns: ipnsValues(['hosted-names', 'names'].map((records) => recordsIn(join(folder, records)))) },
       },
       withholding: (reader) => withholding({ rules, reader, log, signal: stop.signal }),
       dial: { allowPrivate: config.HOLDFAST_DIAL_PRIVATE, deniedPorts: ownPorts(config), deniedHosts: new Set() },

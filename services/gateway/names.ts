@@ -36,8 +36,14 @@ export interface Names {
    * @throws NAME_NOT_RESOLVED, NAME_LOOP, UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE
    */
   resolve(name: string, options: Abortable): Promise<NamedPlace>
-  /** Undefined when no valid one is known; with `isLocal` nobody else is asked. */
-  record(name: IpnsName, options: Abortable & { isLocal?: boolean }): Promise<NameRecord | undefined>
+  /**
+   * Undefined when no valid one is known; with `isLocal` nobody else is asked, with `isRevalidated` everybody, also when a
+   * record is known.
+   */
+  record(
+    name: IpnsName,
+    options: Abortable & { isLocal?: boolean; isRevalidated?: boolean },
+  ): Promise<NameRecord | undefined>
   /**
    * Takes a signed record of a key; one that is older than the known one changes nothing.
    * @throws INVALID_RECORD when it is not a valid record of that key; STORAGE_FULL, STORAGE_FAILED
@@ -47,7 +53,10 @@ export interface Names {
 
 /** Names as this node resolves and keeps them. */
 export function namesOf({ resolver, store }: { resolver: NameResolver; store: RecordStore }): Names {
-  async function found(name: IpnsName, options: Abortable): Promise<IpnsRecord | undefined> {
+  async function found(
+    name: IpnsName,
+    options: Abortable & { isRevalidated?: boolean },
+  ): Promise<IpnsRecord | undefined> {
     try {
       return await resolver.record(name, options)
     } catch (error) {

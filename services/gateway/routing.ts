@@ -99,7 +99,11 @@ async function giveRecord(request: IncomingMessage, id: string, { names, signal 
   if (accept !== undefined && !accept.includes('*/*') && !accept.includes(IPNS_RECORD)) {
     throw new HoldfastError('NOT_ACCEPTABLE', `A record is given as ${IPNS_RECORD} alone.`)
   }
-  const record = await names.record(readName(id), { signal, isLocal: cached.includes('only-if-cached') })
+  const record = await names.record(readName(id), {
+    signal,
+    isLocal: cached.includes('only-if-cached'),
+    isRevalidated: cached.includes('no-cache'),
+  })
   if (record === undefined) throw new HoldfastError('NOT_FOUND', 'No record of this name is known.')
   const { bytes, maxAgeMs, validMs } = record
   const etag = `"${fingerprint(Buffer.from(bytes).toString('base64'))}"`

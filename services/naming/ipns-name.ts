@@ -7,11 +7,11 @@ import { decode as decodeMultihash } from 'multiformats/hashes/digest'
 import { IDENTITY, LIBP2P_KEY, SHA2_256 } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MAX_CID_TEXT } from '../core/limits.ts'
+import { multihashInRoutingKey } from '../core/routing-key.ts'
 
 /** The longest public key that stands in its own name (peer ids of libp2p): Ed25519 takes 36 bytes, secp256k1 37. */
 const MAX_INLINE_KEY_BYTES = 42
 const SHA2_256_BYTES = 32
-const ROUTING_PREFIX = Buffer.from('/ipns/')
 
 /** A name of IPNS: the multihash of a public key. */
 export interface IpnsName {
@@ -48,9 +48,15 @@ export function nameOfMultihash(multihash: MultihashDigest): IpnsName {
   return { text: CID.createV1(LIBP2P_KEY, multihash).toString(base36), multihash }
 }
 
-/** The key under which routing systems (DHT, pubsub) know the name's record: `/ipns/` and the binary multihash. */
-export function routingKeyOf(name: IpnsName): Uint8Array {
-  return Buffer.concat([ROUTING_PREFIX, name.multihash.bytes])
+/** The name whose record has that key in routing systems. @throws INVALID_NAME when it is the key of something else */
+export function nameOfRoutingKey(key: Uint8Array): IpnsName {
+  const multihash = multihashInRoutingKey(key)
+  if (multihash === undefined) throw new HoldfastError('INVALID_NAME', 'This routing key is not that of an IPNS name.')
+  try {
+    return nameOfMultihash(decodeMultihash(multihash))
+  } catch (cause) {
+    throw new HoldfastError('INVALID_NAME', 'This routing key holds no multihash of a public key.', { cause })
+  }
 }
 
 /** The name as older software writes it: a peer id in base58btc. */

@@ -106,13 +106,13 @@ export class NameResolver implements AsyncDisposable {
   }
 
   /**
-   * The newest valid record known of a name.
+   * The newest valid record known of a name; with `isRevalidated` it is looked for again first, also when the known one is
+   * still fresh.
    * @throws NAME_NOT_RESOLVED, UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE
    */
-  async record(name: IpnsName, { signal }: Abortable = {}): Promise<IpnsRecord> {
-    const search = (ownSignal: AbortSignal): AsyncIterable<IpnsRecord> =>
-      this.#options.records(name, { signal: ownSignal })
-    const record = await this.#records.get(name.text, search, signal)
+  async record(name: IpnsName, options: Abortable & { isRevalidated?: boolean } = {}): Promise<IpnsRecord> {
+    const search = (signal: AbortSignal): AsyncIterable<IpnsRecord> => this.#options.records(name, { signal })
+    const record = await this.#records.get(name.text, search, options)
     if (record === undefined) throw new HoldfastError('NAME_NOT_RESOLVED', `No valid record of ${name.text} was found.`)
     return record
   }
@@ -128,7 +128,7 @@ export class NameResolver implements AsyncDisposable {
     const search = async function* (signal: AbortSignal): AsyncIterable<DomainAnswer> {
       yield { link: await unlessAborted(lookUpDnsLink(domain, lookUpTxt, { signal }), signal) }
     }
-    return (await this.#domains.get(domain, search, signal))?.link
+    return (await this.#domains.get(domain, search, { ...(signal && { signal }) }))?.link
   }
 
   /** Takes a verified record that arrived by itself (published or put here), so that it is served at once if it is newer. */

@@ -44,7 +44,8 @@ export function askInOrder(sources: readonly RecordSource[]): RecordSearch {
   }
 }
 
-function asFailure(cause: unknown): HoldfastError {
+/** What a search says when nobody gave a valid record. */
+export function asFailure(cause: unknown): HoldfastError {
   const what = hasCode(cause, 'INVALID_RECORD')
     ? `only gave an invalid record: ${cause.message}`
     : 'could not be asked.'

@@ -57,6 +57,20 @@ export async function openRecordStore(folder: string, options: RecordStoreOption
   }
 }
 
+/** What a store in that folder has, for processes that do not write it. */
+export function recordsIn(folder: string): RecordSource {
+  return { label: 'disk', get: (name) => readRecord(folder, name) }
+}
+
+async function readRecord(folder: string, name: IpnsName): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(fileOf(folder, name))
+  } catch (cause) {
+    if (isMissing(cause)) return undefined
+    throw diskFailure(cause)
+  }
+}
+
 class FileRecordStore implements RecordStore {
   readonly label = 'disk'
   readonly #folder: string
@@ -77,13 +91,8 @@ class FileRecordStore implements RecordStore {
     return this.#names
   }
 
-  async get(name: IpnsName): Promise<Uint8Array | undefined> {
-    try {
-      return await readFile(this.#fileOf(name))
-    } catch (cause) {
-      if (isMissing(cause)) return undefined
-      throw diskFailure(cause)
-    }
+  get(name: IpnsName): Promise<Uint8Array | undefined> {
+    return readRecord(this.#folder, name)
   }
 
   put(name: IpnsName, record: IpnsRecord): Promise<IpnsRecord> {
@@ -108,7 +117,7 @@ class FileRecordStore implements RecordStore {
 
   async #remove(name: IpnsName): Promise<void> {
     try {
-      await rm(this.#fileOf(name))
+      await rm(fileOf(this.#folder, name))
       this.#names -= 1
     } catch (cause) {
       if (!isMissing(cause)) throw diskFailure(cause)
@@ -133,7 +142,7 @@ class FileRecordStore implements RecordStore {
   }
 
   async #makeRoom(name: IpnsName): Promise<void> {
-    const neighbours = await namesOn(this.#shelfOf(name))
+    const neighbours = await namesOn(shelfOf(this.#folder, name))
     for (const text of neighbours.slice(0, LOOKED_AT_WHEN_FULL)) {
       const neighbour = parseIpnsName(text)
       const bytes = await this.get(neighbour)
@@ -149,10 +158,10 @@ class FileRecordStore implements RecordStore {
     const incoming = join(this.#folder, INCOMING, randomUUID())
     try {
       await writeDurably(incoming, bytes)
-      const made = await mkdir(this.#shelfOf(name), { recursive: true })
+      const made = await mkdir(shelfOf(this.#folder, name), { recursive: true })
       if (made !== undefined) await syncFolder(this.#folder)
-      await rename(incoming, this.#fileOf(name))
-      await syncFolder(this.#shelfOf(name))
+      await rename(incoming, fileOf(this.#folder, name))
+      await syncFolder(shelfOf(this.#folder, name))
     } catch (cause) {
       await rm(incoming, { force: true }).catch(() => {})
       throw diskFailure(cause)
@@ -160,13 +169,14 @@ class FileRecordStore implements RecordStore {
   }
 
   /** The last two characters of a name are as random as its key. */
-  #shelfOf(name: IpnsName): string {
-    return join(this.#folder, name.text.slice(-2))
-  }
+}
 
-  #fileOf(name: IpnsName): string {
-    return join(this.#shelfOf(name), name.text)
-  }
+function shelfOf(folder: string, name: IpnsName): string {
+  return join(folder, name.text.slice(-2))
+}
+
+function fileOf(folder: string, name: IpnsName): string {
+  return join(shelfOf(folder, name), name.text)
 }
 
 async function namesOn(shelf: string): Promise<string[]> {

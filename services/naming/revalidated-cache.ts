@@ -1,3 +1,4 @@
+import type { Abortable } from '../core/block-source.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { SECOND_MS } from '../core/units.ts'
 import { unlessAborted } from '../core/unless-aborted.ts'
@@ -50,19 +51,22 @@ export class RevalidatedCache<V> implements AsyncDisposable {
   }
 
   /**
-   * The value; undefined when the search found none that is usable. `signal` ends the waiting, not the search.
+   * The value; undefined when the search found none that is usable. `signal` ends the waiting, not the search. With
+   * `isRevalidated` a known value is answered only after a search for a newer one has ended, whatever came of it.
    * @throws what the search throws; TIMED_OUT when it took too long; UNAVAILABLE when too many are under way
    */
   async get(
     key: string,
     search: (signal: AbortSignal) => AsyncIterable<V>,
-    signal?: AbortSignal,
+    { signal, isRevalidated = false }: Abortable & { isRevalidated?: boolean | undefined } = {},
   ): Promise<V | undefined> {
     const usable = this.#usable(key)
     const isFresh = (this.#entries.get(key)?.freshUntilMs ?? 0) > this.#options.nowMs()
     if (usable !== undefined) {
-      if (!isFresh && this.#flights.size < MAX_SEARCHES) this.#flight(key, search)
-      return usable
+      if (isFresh && !isRevalidated) return usable
+      const flight = this.#flights.size < MAX_SEARCHES ? this.#flight(key, search) : this.#flights.get(key)
+      if (isRevalidated) await unlessAborted(flight?.ended ?? Promise.resolve(), signal)
+      return this.#usable(key)
     }
     if (isFresh && !this.#flights.has(key)) return undefined
     await unlessAborted(this.#flight(key, search).first, signal)

@@ -6,13 +6,23 @@ import { parseCid } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MAX_CID_TEXT } from '../core/limits.ts'
 import { SECOND_MS } from '../core/units.ts'
-import type { Block } from '../dag/fetch-dag.ts'
 import { writeCar } from '../dag/write-car.ts'
 import { readOrigins } from '../swarm/origins.ts'
 import type { Peer } from '../swarm/peer.ts'
 import type { Providing } from '../swarm/providing.ts'
 import { retrieve, retrieveBlock } from '../swarm/retrieve.ts'
-import { CAR_TYPE, FETCH_ID_HEADER, type ConnectAnswer, type FailureAnswer, type PeerStatus } from '../swarm/wire.ts'
+import { findValues, putValue } from '../swarm/values.ts'
+import {
+  CAR_TYPE,
+  FETCH_ID_HEADER,
+  MAX_VALUE_BYTES,
+  NDJSON_TYPE,
+  type ConnectAnswer,
+  type FailureAnswer,
+  type FoundValue,
+  type PeerStatus,
+  type PutValueAnswer,
+} from '../swarm/wire.ts'
 import { failureOf } from './failure.ts'
 import type { FetchFailures } from './fetch-failures.ts'
 import { readJson } from './read-json.ts'
@@ -52,6 +62,7 @@ const fetchBody = z.object({
 })
 const provideBody = z.object({ roots: z.array(cidText).max(10_000) })
 const connectBody = z.object({ addresses: z.array(address).max(1_000) })
+const valueBody = z.object({ value: z.base64().max(2 * MAX_VALUE_BYTES) })
 const CONNECT_TIMEOUT_MS = 10 * SECOND_MS
 const DEFAULT_BLOCK_TIMEOUT_MS = 30 * SECOND_MS
 
@@ -61,6 +72,8 @@ export const ROUTES: Route[] = [
   { method: 'GET', path: /^\/fetch\/([0-9a-f-]{36})\/failure$/, answer: fetchFailure },
   { method: 'GET', path: /^\/block\/([A-Za-z0-9]+)$/, answer: block },
   { method: 'POST', path: /^\/provide$/, answer: provide },
+  { method: 'GET', path: /^\/values\/([A-Za-z0-9_-]{1,256})$/, answer: giveValues },
+  { method: 'POST', path: /^\/values\/([A-Za-z0-9_-]{1,256})$/, answer: takeValue },
   { method: 'POST', path: /^\/connect$/, answer: connect },
 ]
 
@@ -92,7 +105,7 @@ async function fetchDag({ peer, failures }: Parts, { request, response, signal }
   }
 }
 
-async function* chain(first: IteratorResult<Block, void>, rest: AsyncGenerator<Block, void>): AsyncGenerator<Block> {
+async function* chain<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void>): AsyncGenerator<T> {
   if (first.done === true) return
   yield first.value
   yield* rest
@@ -121,6 +134,32 @@ async function provide({ peer, providing }: Parts, { request, response }: Exchan
   providing.provide(roots.map(parseCid))
   void peer.serving.lookAgain()
   response.writeHead(202).end()
+}
+
+async function giveValues({ peer }: Parts, { response, params, signal }: Exchange): Promise<void> {
+  const values = findValues(peer, keyIn(params), { signal })
+  // A failure before the first value is still said as one.
+  const first = await values.next()
+  response.writeHead(200, { 'content-type': NDJSON_TYPE })
+  await pipeline(Readable.from(valueLines(chain(first, values))), response)
+}
+
+async function* valueLines(values: AsyncIterable<Uint8Array>): AsyncGenerator<string, void> {
+  for await (const value of values) {
+    const line: FoundValue = { value: Buffer.from(value).toString('base64') }
+    yield `${JSON.stringify(line)}\n`
+  }
+}
+
+async function takeValue({ peer }: Parts, { request, response, params, signal }: Exchange): Promise<void> {
+  const { value } = valueBody.parse(await readJson(request))
+  const peers = await putValue(peer, keyIn(params), Buffer.from(value, 'base64'), { signal })
+  const answer: PutValueAnswer = { peers }
+  sendJson(response, 200, answer)
+}
+
+function keyIn([key = '']: readonly string[]): Uint8Array {
+  return Buffer.from(key, 'base64url')
 }
 
 async function connect({ peer }: Parts, { request, response, signal }: Exchange): Promise<void> {

@@ -10,12 +10,16 @@ import { readCar } from '../dag/read-car.ts'
 import { SocketCalls } from './socket-calls.ts'
 import {
   FETCH_ID_HEADER,
+  MAX_VALUE_BYTES,
   type ConnectAnswer,
   type ConnectRequest,
   type FailureAnswer,
   type FetchRequest,
+  type FoundValue,
   type PeerStatus,
   type ProvideRequest,
+  type PutValueAnswer,
+  type PutValueRequest,
 } from './wire.ts'
 
 interface FetchOptions extends Abortable, Omit<FetchRequest, 'root'> {}
@@ -36,6 +40,13 @@ export interface PeerClient extends Disposable {
   block(cid: CID, options?: Abortable & { timeoutMs?: number }): Promise<Uint8Array | undefined>
   /** Has the roots announced to the DHT soon. */
   provide(roots: readonly CID[], options?: Abortable): Promise<void>
+  /** Values that peers of the DHT have under a key, each once, as they come in; none of them is checked here. */
+  findValues(key: Uint8Array, options?: Abortable): AsyncGenerator<Uint8Array, void>
+  /**
+   * Stores a value in the DHT. Answers with how many peers.
+   * @throws UNAVAILABLE when no peer took it; CONFLICT when a newer value is known
+   */
+  putValue(key: Uint8Array, value: Uint8Array, options?: Abortable): Promise<number>
   connect(addresses: readonly string[], options?: Abortable): Promise<ConnectAnswer>
 }
 
@@ -51,6 +62,12 @@ export function connectPeer(socketPath: string): PeerClient {
     async provide(roots, options) {
       const body: ProvideRequest = { roots: roots.map(cidKey) }
       await calls.json({ method: 'POST', path: '/provide', body, ...options })
+    },
+    findValues: (key, options) => findValues(calls, key, options),
+    async putValue(key, value, options) {
+      const body: PutValueRequest = { value: Buffer.from(value).toString('base64') }
+      const answer = await calls.json<PutValueAnswer>({ method: 'POST', path: valuePath(key), body, ...options })
+      return answer.peers
     },
     connect(addresses, options) {
       const body: ConnectRequest = { addresses: [...addresses] }
@@ -102,6 +119,37 @@ function cutOff(cause?: unknown): HoldfastError {
     cause,
     retryAfterSeconds: 1,
   })
+}
+
+async function* findValues(
+  calls: SocketCalls,
+  key: Uint8Array,
+  options: Abortable = {},
+): AsyncGenerator<Uint8Array, void> {
+  const response = await calls.open({ method: 'GET', path: valuePath(key), ...options })
+  try {
+    for await (const line of linesOf(response)) yield Buffer.from((JSON.parse(line) as FoundValue).value, 'base64')
+    if (!response.complete) throw cutOff()
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    throw response.complete ? error : cutOff(error)
+  } finally {
+    response.destroy()
+  }
+}
+
+async function* linesOf(response: AsyncIterable<Buffer>): AsyncGenerator<string, void> {
+  let rest = ''
+  for await (const piece of response) {
+    const lines = (rest + piece.toString('latin1')).split('\n')
+    rest = lines.pop() ?? ''
+    if (rest.length > 2 * MAX_VALUE_BYTES) throw new HoldfastError('UPSTREAM_FAILED', 'The peer process sent too much.')
+    yield* lines
+  }
+}
+
+function valuePath(key: Uint8Array): string {
+  return `/values/${Buffer.from(key).toString('base64url')}`
 }
 
 async function fetchBlock(

@@ -24,6 +24,7 @@ import { ReaderBlockstore } from './reader-blockstore.ts'
 import { RecordDatastore } from './record-datastore.ts'
 import { paceServing, type Serving } from './serving.ts'
 import { readAnchor, stayConnected } from './stay-connected.ts'
+import { isOlderValue, selectorsOf, storedRecord, validatorsOf, type ValueRulesByNamespace } from './value-rules.ts'
 import { Wants } from './wants.ts'
 
 interface DhtSettings {
@@ -35,6 +36,8 @@ interface DhtSettings {
   keepPrivateAddresses: boolean
   /** Multiaddrs with `/p2p/…` that the peer stays connected to. */
   bootstrap: readonly string[]
+  /** What values are stored and answered, by the first segment of their keys (`ipns`). @default none but public keys */
+  values?: ValueRulesByNamespace
 }
 
 export interface PeerSettings {
@@ -130,7 +133,12 @@ function compose(parts: PeerParts & { privateKey: PrivateKey; id: PeerId }): Hel
   const { reader, settings, log, privateKey, id } = parts
   const helia = createHeliaLight({
     blockstore: new ReaderBlockstore(reader, log),
-    datastore: new RecordDatastore({ self: id.toString(), maxRecords: MAX_RECORDS }),
+    datastore: new RecordDatastore({
+      self: id.toString(),
+      maxRecords: MAX_RECORDS,
+      isOlder: isOlderValue(settings.dht.values ?? {}),
+      stored: storedRecord(settings.dht.values ?? {}),
+    }),
     hashers: HASHERS,
     // Stands where Helia would put the DHT, so that nothing inside looks up the providers of single blocks.
     routers: [{ name: 'libp2p-router' }],
@@ -179,6 +187,8 @@ function dht(settings: DhtSettings): (components: Parameters<ReturnType<typeof k
     peerInfoMapper: settings.keepPrivateAddresses ? passthroughMapper : removePrivateAddressesMapper,
     // A peer that is alone answers "nobody" at once instead of waiting for company.
     allowQueryWithZeroPeers: true,
+    validators: validatorsOf(settings.values ?? {}),
+    selectors: selectorsOf(settings.values ?? {}),
     reprovide: { concurrency: 1 },
   })
   return (components) => make(components) as SingleKadDHT

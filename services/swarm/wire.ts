@@ -10,6 +10,8 @@ import type { ProvidingFigures } from './providing.ts'
  * | `POST /fetch` | {@link FetchRequest} | a CARv1 of the blocks that the store lacks; a body that is cut off is a failure, and `GET /fetch/{id}/failure` tells which, by the id in the header {@link FETCH_ID_HEADER} |
  * | `GET /block/{cid}?timeoutMs=` | | the block's bytes |
  * | `POST /provide` | {@link ProvideRequest} | 202 |
+ * | `GET /values/{key}` | | what peers of the DHT have under the key (base64url), as it comes in: NDJSON of {@link FoundValue}; a body that is cut off is a failure |
+ * | `POST /values/{key}` | {@link PutValueRequest} | {@link PutValueAnswer} |
  * | `POST /connect` | {@link ConnectRequest} | {@link ConnectAnswer} |
  */
 export interface PeerStatus {
@@ -45,11 +47,29 @@ export interface ConnectAnswer {
   ignored: { address: string; reason: string }[]
 }
 
+export interface FoundValue {
+  /** base64 */
+  value: string
+}
+
+export interface PutValueRequest {
+  /** base64 */
+  value: string
+}
+
+export interface PutValueAnswer {
+  /** Peers that store it now, besides this one. */
+  peers: number
+}
+
 export interface FailureAnswer {
   error: { reason: string; details: string }
 }
 
 export const FETCH_ID_HEADER = 'holdfast-fetch'
 export const CAR_TYPE = 'application/vnd.ipld.car'
+export const NDJSON_TYPE = 'application/x-ndjson'
+/** Bytes of a value of the DHT. */
+export const MAX_VALUE_BYTES = 16 * 1_024
 /** Bytes of a JSON body. */
 export const MAX_JSON_BYTES = 4 * 1_024 * 1_024

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { ipnsValues } from '../../services/naming/dht-values.ts'
 import type { Log } from '../../services/swarm/log.ts'
 import { openPeer, type Peer, type PeerSettings } from '../../services/swarm/peer.ts'
 import { openTestStore, type TestStore } from './test-store.ts'
@@ -12,7 +13,13 @@ export function loopbackSettings(bootstrap: readonly string[] = []): PeerSetting
   return {
     seed: randomBytes(32),
     listen: ['/ip4/127.0.0.1/tcp/0'],
-    dht: { protocol: TEST_DHT, mode: 'server', keepPrivateAddresses: true, bootstrap },
+    dht: {
+      protocol: TEST_DHT,
+      mode: 'server',
+      keepPrivateAddresses: true,
+      bootstrap,
+      values: { ipns: ipnsValues() },
+    },
     dial: { allowPrivate: true, deniedPorts: new Set(), deniedHosts: new Set() },
   }
 }

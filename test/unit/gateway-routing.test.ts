@@ -2,10 +2,19 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { RAW } from '../../services/core/cid.ts'
 import { routeToCluster } from '../../services/gateway/cluster-routing.ts'
+import { namesOf } from '../../services/gateway/names.ts'
 import { filterPeers } from '../../services/gateway/peer-filters.ts'
-import { cidOf } from '../support/dag.ts'
+import { createIpnsRecord } from '../../services/naming/create-record.ts'
+import { decodeIpnsRecord, type IpnsRecord } from '../../services/naming/ipns-record.ts'
+import { NameResolver } from '../../services/naming/name-resolver.ts'
+import { askInOrder } from '../../services/naming/record-source.ts'
+import type { RecordStore } from '../../services/naming/record-store.ts'
+import { generateSigningKey } from '../../services/naming/signing-key.ts'
+import { cidOf, MemoryBlocks } from '../support/dag.ts'
+import { eventually } from '../support/eventually.ts'
 import { openFixtureGateway, recordFixtures } from '../support/gateway-fixtures.ts'
-import { ask, type Answered } from '../support/gateway.ts'
+import { ask, openGateway, type Answered } from '../support/gateway.ts'
+import { CONTENT, MemoryRecords } from '../support/naming.ts'
 import { sendRaw } from '../support/web.ts'
 
 /** Delegated routing: https://specs.ipfs.tech/routing/http-routing-v1/ */
@@ -167,6 +176,25 @@ suite('a record', () => {
     const { headers } = await ask(opened.gateway.url, `/routing/v1/ipns/${NAME}`, { method: 'OPTIONS' })
     assert.match(headers['access-control-allow-methods'] as string, /PUT/)
   })
+})
+
+test('a record is looked for again, though one is known, for who asks for no cached one', async () => {
+  const key = generateSigningKey()
+  const recordOf = (sequence: bigint): IpnsRecord =>
+    createIpnsRecord(key, { value: CONTENT, sequence, validUntilMs: Date.now() + 60_000, ttlMs: 60_000 })
+  const source = new MemoryRecords([key.name, recordOf(1n)])
+  await using resolver = new NameResolver({ records: askInOrder([source]) })
+  const names = namesOf({ resolver, store: { get: () => undefined } as unknown as RecordStore })
+  const nobody = () => Promise.resolve([])
+  await using gateway = await openGateway(new MemoryBlocks(), { names, routing: { providers: nobody, peers: nobody } })
+  const sequence = async (headers: Record<string, string> = {}): Promise<bigint> => {
+    const { body } = await ask(gateway.url, `/routing/v1/ipns/${key.name.text}`, { headers })
+    return decodeIpnsRecord(body).sequence
+  }
+  assert.equal(await sequence(), 1n)
+  source.set(key.name, recordOf(2n))
+  assert.equal(await sequence(), 1n)
+  await eventually('the newest record', async () => (await sequence({ 'cache-control': 'no-cache' })) === 2n)
 })
 
 test('what is no route is 404, and another method 405', async () => {

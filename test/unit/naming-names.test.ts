@@ -7,8 +7,9 @@ import { base58btc } from 'multiformats/bases/base58'
 import { CID } from 'multiformats/cid'
 import { create as createMultihash } from 'multiformats/hashes/digest'
 import { HoldfastError } from '../../services/core/errors.ts'
+import { routingKeyOf, routingKeyOfText } from '../../services/core/routing-key.ts'
 import { inlineDnsName, parseDnsName, uninlineDnsName } from '../../services/naming/dns-name.ts'
-import { nameOfMultihash, parseIpnsName, peerIdOf, routingKeyOf } from '../../services/naming/ipns-name.ts'
+import { nameOfMultihash, nameOfRoutingKey, parseIpnsName, peerIdOf } from '../../services/naming/ipns-name.ts'
 import { nameText, parseName } from '../../services/naming/name.ts'
 import { failsWith } from '../support/dag.ts'
 
@@ -38,6 +39,11 @@ test('a name has the routing key of the specification: /ipns/ and its binary mul
   const name = parseIpnsName(FORMS[0]?.[0] ?? '')
   const multihash = base58btc.decode(`z${FORMS[0]?.[1]}`)
   assert.deepEqual(Buffer.from(routingKeyOf(name)), Buffer.concat([Buffer.from('/ipns/'), multihash]))
+  assert.deepEqual(routingKeyOfText(name.text), routingKeyOf(name))
+  assert.equal(nameOfRoutingKey(routingKeyOf(name)).text, name.text)
+  for (const key of ['/pk/x', '/ipns/', '/ipns/no multihash']) {
+    assert.throws(() => nameOfRoutingKey(Buffer.from(key)), failsWith('INVALID_NAME'))
+  }
 })
 
 const NO_NAMES: [what: string, text: string][] = [
