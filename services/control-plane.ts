@@ -16,6 +16,7 @@ import { openWakes } from './catalog/wake.ts'
 import { HoldfastError } from './core/errors.ts'
 import type { NodeIdentity } from './core/node-key.ts'
 import { SECOND_MS } from './core/units.ts'
+import { domainLinks } from './domain-links.ts'
 import type { Config } from './runtime/config.ts'
 import { webApplication } from './runtime/http/application.ts'
 import { healthRoutes } from './runtime/http/health.ts'
@@ -26,6 +27,7 @@ import { loadIdentity } from './runtime/identity.ts'
 import type { Log } from './runtime/log.ts'
 import { loop } from './runtime/loop.ts'
 import { startMetrics } from './runtime/metrics.ts'
+import { startFollower } from './republisher/follower.ts'
 import { startRepublisher } from './republisher/republisher.ts'
 import { sayReady } from './runtime/role-process.ts'
 import { DenylistFiles } from './scheduler/denylist-files.ts'
@@ -65,6 +67,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     if (rewrapped > 0)
       log.info({ rewrapped, master: masters[0].id }, 'keys of accounts are wrapped by the new master key')
   }
+  const links = domainLinks(config)
   using api = createApi({
     db,
     wakes,
@@ -73,6 +76,8 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     identity,
     seal,
     masters,
+    links,
+    gatewayHosts: config.HOLDFAST_GATEWAY_HOSTS,
     log,
   })
   // A node beats with each call: one that is held back must not be taken for silent.
@@ -99,6 +104,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
   await Promise.all([
     startScheduler({ db, wakes, log, settings, signal }),
     startRepublisher({ db, wakes, masters, log, signal }),
+    startFollower({ db, wakes, links, log, signal }),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),
   ])

@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client'
 import { openBlockStore } from './blocks/store.ts'
 import type { NameSink } from './core/name-feed.ts'
 import { MINUTE_MS } from './core/units.ts'
+import { domainLinks } from './domain-links.ts'
 import type { DirectoryNode, Registered } from './core/sync.ts'
 import { routeToCluster } from './gateway/cluster-routing.ts'
 import { findHolders } from './gateway/holders.ts'
@@ -13,8 +14,6 @@ import { neighbourRecords } from './gateway/neighbour-records.ts'
 import { RestrictedBlocks } from './gateway/restricted-blocks.ts'
 import { startGateway } from './gateway/server.ts'
 import type { GatewaySettings } from './gateway/settings.ts'
-import { dnsLookup } from './naming/dns-lookup.ts'
-import { parseDnsLinks, type TxtLookup } from './naming/dnslink.ts'
 import { NameResolver } from './naming/name-resolver.ts'
 import { askInOrder } from './naming/record-source.ts'
 import { parseIpnsName } from './naming/ipns-name.ts'
@@ -102,8 +101,7 @@ async function openGateway(
   const resolver = opened.use(
     new NameResolver({
       records: askInOrder([hosted, records, neighbourRecords(otherGateways)]),
-      staticLinks: parseDnsLinks(config.HOLDFAST_DNSLINKS),
-      ...lookUpOf(config.HOLDFAST_DNS),
+      ...domainLinks(config),
     }),
   )
   const restricted = new RestrictedBlocks({ rules, store, client: transferClient, nodes: otherNodes, log })
@@ -162,11 +160,6 @@ function budgetsOf(config: Config): Partial<GatewaySettings> {
     hostBytesPerSecond: limit(config.HOLDFAST_GATEWAY_HOST_BYTE_RATE),
     tenantBytesPerSecond: limit(config.HOLDFAST_GATEWAY_TENANT_BYTE_RATE),
   }
-}
-
-function lookUpOf(servers: readonly string[]): { lookUpTxt?: TxtLookup } {
-  if (servers.length === 0) return {}
-  return { lookUpTxt: servers.includes('system') ? dnsLookup() : dnsLookup({ servers }) }
 }
 
 interface ReadyDetails {

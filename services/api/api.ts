@@ -13,6 +13,7 @@ import { openApi } from '../runtime/http/openapi.ts'
 import type { Log } from '../runtime/log.ts'
 import { accessRoutes } from './access.ts'
 import { denylistRoutes } from './denylists.ts'
+import { followRoutes } from './follows.ts'
 import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
 import { landingRoute } from './landing.ts'
 import { nameRoutes } from './names.ts'
@@ -24,6 +25,9 @@ import { detailsRoute } from './pins/details.ts'
 import { pinningServiceRoutes } from './pins/pinning-service.ts'
 import { policyRoutes } from './policies.ts'
 import { route, type ApiRoute } from './route.ts'
+import type { DomainLinks } from './site-domain.ts'
+import type { GatewayHost } from './site-urls.ts'
+import { siteRoutes } from './sites.ts'
 import { tokenRoutes } from './tokens.ts'
 import { IntakeClient } from './uploads/intake-client.ts'
 import { uploadRoutes } from './uploads/uploads.ts'
@@ -40,6 +44,10 @@ export interface ApiParts {
   seal?: Seal | undefined
   /** Of the keys of hosted names; undefined: there are none. */
   masters?: MasterKeys | undefined
+  /** Where links of domains come from, for the check of sites' domains. */
+  links: DomainLinks
+  /** The gateways' host table: which URLs sites have. */
+  gatewayHosts: readonly GatewayHost[]
   log: Log
   limits?: Partial<ApiLimits>
 }
@@ -80,6 +88,8 @@ export function createApi(parts: ApiParts): Api {
     ...denylistRoutes(shared),
     ...accessRoutes(shared),
     ...nameRoutes(shared),
+    ...followRoutes(shared),
+    ...siteRoutes(shared),
     ...usageRoutes(shared),
     landingRoute(),
   ]

@@ -28,7 +28,7 @@ export function nameRoutes({ wakes, ...store }: NameStore & { wakes: Wakes }): A
   const { db } = store
 
   async function found(tenantId: number, text: string): Promise<SavedName> {
-    const saved = await getName(db, tenantId, keyOf(text))
+    const saved = await getName(db, tenantId, nameKeyOf(text))
     if (saved === undefined) throw new HoldfastError('NOT_FOUND', 'There is no such name.')
     return saved
   }
@@ -182,8 +182,8 @@ export function nameRoutes({ wakes, ...store }: NameStore & { wakes: Wakes }): A
   ]
 }
 
-/** What is no name of a key is a label. */
-function keyOf(text: string): { name: string } | { label: string } {
+/** How a name is asked for that a path holds: what is no name of a key is a label. */
+export function nameKeyOf(text: string): { name: string } | { label: string } {
   try {
     return { name: parseIpnsName(text).text }
   } catch (cause) {

@@ -35,7 +35,7 @@ interface Claims {
 }
 
 /** Removes the tenant's pins within the transaction, with the claims they hold. Answers how many there were. */
-async function removePins(
+export async function removePins(
   sql: Sql,
   tenantId: number,
   ids: readonly string[],

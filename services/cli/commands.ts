@@ -1,10 +1,13 @@
 import { carCommands } from './car.ts'
 import type { Command } from './command.ts'
+import { deploy } from './deploy.ts'
+import { followCommands } from './follows.ts'
 import { get } from './get.ts'
 import { nameCommands } from './names.ts'
 import { nodeCommands } from './nodes.ts'
 import { pinCommands } from './pins.ts'
 import { policyCommands } from './policies.ts'
+import { siteCommands } from './sites.ts'
 import { status } from './status.ts'
 import { tokenCommands } from './tokens.ts'
 import { up } from './up.ts'
@@ -15,6 +18,9 @@ export const COMMANDS: readonly Command[] = [
   up,
   get,
   ...pinCommands,
+  deploy,
+  ...siteCommands,
+  ...followCommands,
   status,
   ...nodeCommands,
   ...carCommands,

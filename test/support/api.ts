@@ -12,6 +12,7 @@ import { createToken, makeToken } from '../../services/catalog/tokens.ts'
 import { openWakes, type Wakes } from '../../services/catalog/wake.ts'
 import type { NodeIdentity } from '../../services/core/node-key.ts'
 import type { Scope } from '../../services/core/scopes.ts'
+import type { TxtLookup } from '../../services/naming/dnslink.ts'
 import { loadIdentity } from '../../services/runtime/identity.ts'
 import type { Log } from '../../services/runtime/log.ts'
 import type { Listening } from '../../services/runtime/http/server.ts'
@@ -31,6 +32,8 @@ export const TEST_MASTER_KEY = Buffer.alloc(32, 7)
 
 export interface TestApiOptions {
   gateLimits?: Partial<ApiLimits>
+  /** DNS that sites' domains are looked up in; none when undefined. */
+  lookUpTxt?: TxtLookup
   log?: Log
 }
 
@@ -95,7 +98,11 @@ export class TestApi implements AsyncDisposable {
   }
 }
 
-export async function openTestApi({ gateLimits = {}, log = memoryLog().log }: TestApiOptions = {}): Promise<TestApi> {
+export async function openTestApi({
+  gateLimits = {},
+  lookUpTxt,
+  log = memoryLog().log,
+}: TestApiOptions = {}): Promise<TestApi> {
   await using opening = new AsyncDisposableStack()
   const db = opening.use(await freshDatabase())
   const wakes = opening.use(openWakes(db))
@@ -118,6 +125,8 @@ export async function openTestApi({ gateLimits = {}, log = memoryLog().log }: Te
       identity,
       seal: sealWith('test'),
       masters,
+      links: { staticLinks: new Map(), ...(lookUpTxt && { lookUpTxt }) },
+      gatewayHosts: [{ host: 'localhost', class: 'subdomain' }],
       log,
       limits: gateLimits,
     }),
