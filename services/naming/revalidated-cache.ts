@@ -52,7 +52,7 @@ export class RevalidatedCache<V> implements AsyncDisposable {
 
   /**
    * The value; undefined when the search found none that is usable. `signal` ends the waiting, not the search. With
-   * `isRevalidated` a known value is answered only after a search for a newer one has ended, whatever came of it.
+   * `isRevalidated` it is answered only after a search has ended, also when one is known.
    * @throws what the search throws; TIMED_OUT when it took too long; UNAVAILABLE when too many are under way
    */
   async get(
@@ -62,15 +62,15 @@ export class RevalidatedCache<V> implements AsyncDisposable {
   ): Promise<V | undefined> {
     const usable = this.#usable(key)
     const isFresh = (this.#entries.get(key)?.freshUntilMs ?? 0) > this.#options.nowMs()
-    if (usable !== undefined) {
-      if (isFresh && !isRevalidated) return usable
-      const flight = this.#flights.size < MAX_SEARCHES ? this.#flight(key, search) : this.#flights.get(key)
-      if (isRevalidated) await unlessAborted(flight?.ended ?? Promise.resolve(), signal)
-      return this.#usable(key)
+    if (usable !== undefined && !isRevalidated) {
+      if (!isFresh && this.#flights.size < MAX_SEARCHES) this.#flight(key, search)
+      return usable
     }
-    if (isFresh && !this.#flights.has(key)) return undefined
-    await unlessAborted(this.#flight(key, search).first, signal)
-    return this.#usable(key)
+    if (usable === undefined && isFresh && !this.#flights.has(key)) return undefined
+    const { first, ended } = this.#flight(key, search)
+    await unlessAborted(isRevalidated ? ended : first, signal)
+    // What was known is served also when the search for something newer failed.
+    return this.#usable(key) ?? (await first.then(() => undefined))
   }
 
   /** Takes a value that came without a search. */

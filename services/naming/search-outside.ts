@@ -9,18 +9,20 @@ import type { RecordStore } from './record-store.ts'
 
 /** Owners choose TTLs down to nothing; while a record is valid, the world is asked for a newer one this often at most. */
 const OUTSIDE_EVERY_MS = MINUTE_MS
+/** Likewise for names of accounts, of which nodes are told; the control plane has the world asked every five minutes. */
+const HOSTED_EVERY_MS = 4 * MINUTE_MS
 /** Names of which it is remembered when the world was asked. */
 const REMEMBERED = 4_096
 
 export interface OutsideOptions {
-  /** Stores on this machine, asked first. */
-  own: readonly RecordSource[]
+  /** Names of accounts, on this machine. */
+  hosted: RecordSource
+  /** Names of others, on this machine. It keeps what is found, so that after a restart nothing older is served. */
+  found: Pick<RecordStore, 'label' | 'get' | 'put'>
   /** The cluster's other nodes, always asked. */
   cluster: RecordSource
   /** Delegated routers and the DHT. */
   outside: readonly (RecordSource | RecordStream)[]
-  /** Keeps what was found, so that after a restart nothing older is served. */
-  keep: Pick<RecordStore, 'put'>
   /** Milliseconds since 1970. */
   nowMs?: () => number
 }
@@ -29,40 +31,62 @@ export interface OutsideOptions {
  * A search on this machine, and then in the cluster and in the world at once. What this machine has is served without
  * waiting for them; what they have and is not newer changes nothing.
  */
-export function searchOutside({ own, cluster, outside, keep, nowMs = Date.now }: OutsideOptions): RecordSearch {
-  const onDisk = askInOrder(own)
+export function searchOutside({ hosted, found, cluster, outside, nowMs = Date.now }: OutsideOptions): RecordSearch {
   const inCluster = askAtOnce([cluster])
   const everywhere = askAtOnce([cluster, ...outside])
-  const asked = new Map<string, number>()
-
-  /** Whether the world need not be asked again yet for something newer than a record that can be served. */
-  function isSpared(name: IpnsName, known: IpnsRecord | undefined): boolean {
-    const now = nowMs()
-    const isRecent = now - (asked.get(name.text) ?? -Infinity) < OUTSIDE_EVERY_MS
-    if (known !== undefined && !hasEnded(known, now) && isRecent) return true
-    asked.delete(name.text)
-    asked.set(name.text, now)
-    const [oldest] = asked.keys()
-    if (asked.size > REMEMBERED && oldest !== undefined) asked.delete(oldest)
-    return false
-  }
+  const asked = new LastAsked()
 
   return async function* search(name, options) {
-    let newest: IpnsRecord | undefined
-    try {
-      for await (const record of onDisk(name, options)) yield (newest = record)
-    } catch (error) {
-      // A broken disk does not keep a name from being resolved by others.
-      if (!hasCode(error, 'UPSTREAM_FAILED')) throw error
-    }
-    const search = isSpared(name, newest) ? inCluster : everywhere
-    for await (const record of search(name, options)) {
-      if (newest !== undefined && compareRecords(record, newest) <= 0) continue
+    const held = await heldOf(hosted, name, options)
+    if (held !== undefined) yield held
+    const kept = await heldOf(found, name, options)
+    let newest = held
+    if (kept !== undefined && isNews(kept, held)) yield (newest = kept)
+    const isServed = newest !== undefined && !hasEnded(newest, nowMs())
+    const everyMs = held === undefined ? OUTSIDE_EVERY_MS : HOSTED_EVERY_MS
+    const isSpared = isServed && asked.isWithin(everyMs, name, nowMs())
+    if (!isSpared) asked.note(name, nowMs())
+    for await (const record of (isSpared ? inCluster : everywhere)(name, options)) {
+      if (!isNews(record, newest)) continue
       newest = record
       yield record
-      await keep.put(name, record).catch(unlessRefused)
+      await found.put(name, record).catch(unlessRefused)
     }
   }
+}
+
+/** When the world was asked for each name last. */
+class LastAsked {
+  readonly #times = new Map<string, number>()
+
+  isWithin(ms: number, { text }: IpnsName, nowMs: number): boolean {
+    return nowMs - (this.#times.get(text) ?? -Infinity) < ms
+  }
+
+  note({ text }: IpnsName, nowMs: number): void {
+    this.#times.delete(text)
+    this.#times.set(text, nowMs)
+    const [oldest] = this.#times.keys()
+    if (this.#times.size > REMEMBERED && oldest !== undefined) this.#times.delete(oldest)
+  }
+}
+
+function isNews(record: IpnsRecord, known: IpnsRecord | undefined): boolean {
+  return known === undefined || compareRecords(record, known) > 0
+}
+
+/** Undefined also when it cannot be read: a broken disk does not keep a name from being resolved by others. */
+async function heldOf(
+  source: RecordSource,
+  name: IpnsName,
+  options: { signal: AbortSignal },
+): Promise<IpnsRecord | undefined> {
+  try {
+    for await (const record of askInOrder([source])(name, options)) return record
+  } catch (error) {
+    if (!hasCode(error, 'UPSTREAM_FAILED')) throw error
+  }
+  return undefined
 }
 
 /** A disk that is full or broken makes no name unresolvable. */

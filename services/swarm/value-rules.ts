@@ -2,7 +2,7 @@ import type { Selectors, Validators } from '@libp2p/kad-dht'
 import { Libp2pRecord } from '@libp2p/record'
 
 /** What the DHT stores under the keys of one namespace. */
-export interface ValueRules {
+interface ValueRules {
   /** @throws when the value must not be under the key now */
   check(key: Uint8Array, value: Uint8Array): void
   /** Of two values of one key that were checked: negative when `a` is older than `b`. */

@@ -8,11 +8,12 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
 import { HoldfastError } from '../../services/core/errors.ts'
+import { dhtRecords } from '../../services/gateway/dht-records.ts'
 import { askAtOnce, type RecordStream } from '../../services/naming/ask-at-once.ts'
 import type { IpnsRecord } from '../../services/naming/ipns-record.ts'
 import { NameResolver } from '../../services/naming/name-resolver.ts'
 import type { RecordSearch, RecordSource } from '../../services/naming/record-source.ts'
-import { openRecordStore, type RecordStore } from '../../services/naming/record-store.ts'
+import { openRecordStore } from '../../services/naming/record-store.ts'
 import { revalidatedRecords, routerRecords } from '../../services/naming/router-records.ts'
 import { searchOutside } from '../../services/naming/search-outside.ts'
 import { generateSigningKey, type SigningKey } from '../../services/naming/signing-key.ts'
@@ -154,15 +155,15 @@ test('whoever has enough ends the questions to the others', async () => {
 })
 
 /** A node's search: an empty store on disk, nobody else in the cluster, one source outside. */
-async function openNode(outside: RecordSource, keep?: RecordStore) {
+async function openNode(outside: RecordSource, { hosted = NOBODY }: { hosted?: RecordSource } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-search-'))
   const store = await openRecordStore(folder)
   const clock = { nowMs: NOW_MS }
   const search = searchOutside({
-    own: [store],
+    hosted,
+    found: store,
     cluster: NOBODY,
     outside: [outside],
-    keep: keep ?? store,
     nowMs: () => clock.nowMs,
   })
   const open = (): NameResolver => new NameResolver({ records: search, nowMs: () => clock.nowMs })
@@ -198,6 +199,23 @@ test('a record whose owner wants it looked for at every request has the world as
   assert.equal(world.asked, 2)
 })
 
+test('of a name of an account the world is asked every four minutes, and the newest record wins', async () => {
+  const key = generateSigningKey()
+  const hosted = new MemoryRecords([key.name, recordOf(key, { sequence: 2n, ttlMs: 0 })])
+  const world = new MemoryRecords([key.name, recordOf(key, { sequence: 1n, ttlMs: 0 })])
+  await using node = await openNode(world, { hosted })
+  await using resolver = node.open()
+  const newest = async (): Promise<bigint> => (await resolver.record(key.name, { isRevalidated: true })).sequence
+  for (let minute = 0; minute <= 4; minute++) {
+    assert.equal(await newest(), 2n)
+    node.clock.nowMs += 60_000
+  }
+  assert.equal(world.asked, 2)
+  world.set(key.name, recordOf(key, { sequence: 3n, ttlMs: 0 }))
+  node.clock.nowMs += 4 * 60_000
+  await eventually('what the owner published elsewhere', async () => (await newest()) === 3n)
+})
+
 test('who asks for the newest record waits for the search, and gets what it found', async () => {
   const key = generateSigningKey()
   const world = new MemoryRecords([key.name, recordOf(key, { ttlMs: 3_600_000 })])
@@ -215,9 +233,31 @@ test('who asks for the newest record waits for the search, and gets what it foun
 
 test('a disk that takes nothing makes no name unresolvable', async () => {
   const key = generateSigningKey()
-  const full = { put: () => Promise.reject(new HoldfastError('STORAGE_FULL', 'full')) } as unknown as RecordStore
-  await using node = await openNode(new MemoryRecords([key.name, recordOf(key)]), full)
-  assert.equal((await found(node.search, key)).length, 1)
+  const full = {
+    label: 'full',
+    get: () => Promise.reject(new HoldfastError('STORAGE_FAILED', 'broken')),
+    put: () => Promise.reject(new HoldfastError('STORAGE_FULL', 'full')),
+  }
+  const outside = [new MemoryRecords([key.name, recordOf(key)])]
+  const search = searchOutside({ hosted: NOBODY, found: full, cluster: NOBODY, outside, nowMs: () => NOW_MS })
+  assert.equal((await found(search, key)).length, 1)
+})
+
+test('walks of the DHT are bounded; one that is not made fails, and makes room when others have ended', async () => {
+  const key = generateSigningKey()
+  const gate = Promise.withResolvers<void>()
+  const client = {
+    async *findValues() {
+      await gate.promise
+      yield recordOf(key).bytes
+    },
+  }
+  const search = askAtOnce([dhtRecords(client, { maxWalks: 2 })])
+  const walking = [found(search, key), found(search, key)]
+  await assert.rejects(found(search, key), failsWith('UPSTREAM_FAILED'))
+  gate.resolve()
+  for (const records of await Promise.all(walking)) assert.equal(records.length, 1)
+  assert.equal((await found(search, key)).length, 1)
 })
 
 test('a router is told that its cache will not do by the header of HTTP', async () => {
