@@ -28,6 +28,8 @@ import type { Log } from './runtime/log.ts'
 import { loop } from './runtime/loop.ts'
 import { startMetrics } from './runtime/metrics.ts'
 import { startFollower } from './republisher/follower.ts'
+import { dhtTarget } from './republisher/dht-target.ts'
+import { routerTarget } from './republisher/put-target.ts'
 import { startRepublisher } from './republisher/republisher.ts'
 import { sayReady } from './runtime/role-process.ts'
 import { DenylistFiles } from './scheduler/denylist-files.ts'
@@ -99,11 +101,12 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     port: config.HOLDFAST_API_PORT,
     settingName: 'HOLDFAST_API_PORT',
   })
+  using dht = dhtTarget(db, identity)
   log.info({ url: listening.url }, 'the control plane is up')
   sayReady({ api: listening.url })
   await Promise.all([
     startScheduler({ db, wakes, log, settings, signal }),
-    startRepublisher({ db, wakes, masters, log, signal }),
+    startRepublisher({ db, wakes, masters, targets: [dht, ...config.HOLDFAST_ROUTERS.map(routerTarget)], log, signal }),
     startFollower({ db, wakes, links, log, signal }),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),

@@ -5,7 +5,7 @@ import { HoldfastError } from '../core/errors.ts'
 import { bytes } from '../runtime/http/route.ts'
 import { route, type ApiRoute } from './route.ts'
 import { NodeRefused, type IntakeClient } from './uploads/intake-client.ts'
-import type { NodeAddress } from './uploads/node-agent.ts'
+import type { NodeAddress } from '../runtime/node-agent.ts'
 
 export interface ImportParts {
   db: Database

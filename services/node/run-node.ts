@@ -14,6 +14,7 @@ import { BeatSource } from './beat.ts'
 import { collectLoop } from './collect.ts'
 import { connectControl } from './control-client.ts'
 import { DamageWatch } from './damage.ts'
+import { dhtValues } from './dht-values.ts'
 import { DirectoryFile } from './directory-file.ts'
 import { intake } from './intake.ts'
 import { Inventory } from './inventory.ts'
@@ -92,7 +93,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
       directory,
       host: config.host,
       port: config.transferPort,
-      routes: [intake({ store, log, epoch: () => epoch })],
+      routes: [intake({ store, log, epoch: () => epoch }), dhtValues(peer.client)],
       ...(config.repairBytesPerSecond === undefined ? {} : { bulkBytesPerSecond: config.repairBytesPerSecond }),
     }),
   )

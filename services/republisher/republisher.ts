@@ -8,6 +8,8 @@ import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { importSigningKey } from '../naming/signing-key.ts'
 import type { Log } from '../runtime/log.ts'
 import { loop } from '../runtime/loop.ts'
+import { putNames } from './put-names.ts'
+import type { PutTarget } from './put-target.ts'
 import { seek } from './seek.ts'
 import { signAnew } from './sign-anew.ts'
 
@@ -18,11 +20,15 @@ export interface RepublisherOptions {
   wakes: Wakes
   /** Undefined: no keys are kept here, and nothing is signed. */
   masters: MasterKeys | undefined
+  /** Whom records are told, beside the nodes. */
+  targets?: readonly PutTarget[]
   log: Log
   /** How often names that are due are looked for. */
   everyMs?: number
   /** How often nodes are asked for newer records of a name whose key is elsewhere. */
   seekMs?: number
+  /** How often a target is told a record that it took. */
+  putEveryMs?: number
   signal: AbortSignal
 }
 
@@ -32,12 +38,14 @@ const SEEK_MS = 5 * MINUTE_MS
 const SLICE = 100
 
 /**
- * Signs hosted names anew, looks for newer records of others and warns when they end, until the signal is aborted; resolves when the last pass has
- * ended. Any number of processes may do it: each name is done by one.
+ * Signs hosted names anew, looks for newer records of others, warns when they end, and tells the world, until the signal
+ * is aborted; resolves when the last pass has ended. Any number of processes may do it: each name is done by one.
  */
 export async function startRepublisher(options: RepublisherOptions): Promise<void> {
-  const { log, signal, everyMs = EVERY_MS } = options
+  const { db, targets = [], log, signal, everyMs = EVERY_MS, putEveryMs } = options
+  const putting = { db, log, signal, everyMs, ...(putEveryMs === undefined ? {} : { putEveryMs }) }
   await Promise.all([
+    ...targets.map((target) => putNames(target, putting)),
     loop('republish', () => republish(options), { everyMs, log, signal }),
     loop('ending-names', () => warn(options), { everyMs, log, signal }),
     loop('sought-names', () => seekSlice(options), { everyMs, log, signal }),

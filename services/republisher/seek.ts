@@ -3,7 +3,7 @@ import { gatewaysUp, takeFound, takeSoughtNames } from '../catalog/names-sought.
 import { parseIpnsName } from '../naming/ipns-name.ts'
 import { decodeIpnsRecord, validateIpnsRecord } from '../naming/ipns-record.ts'
 import { compareRecords } from '../naming/newer-record.ts'
-import { routerRecords } from '../naming/router-records.ts'
+import { revalidatedRecords } from '../naming/router-records.ts'
 import { shownTarget } from '../naming/target.ts'
 import type { Log } from '../runtime/log.ts'
 
@@ -34,7 +34,7 @@ async function seekOne(
   const name = parseIpnsName(text)
   for (const gateway of gateways) {
     try {
-      const bytes = await routerRecords(gateway).get(name, { signal })
+      const bytes = await revalidatedRecords(gateway).get(name, { signal })
       return (
         bytes !== undefined &&
         (await takeFound(db, text, (held) => {

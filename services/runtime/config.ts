@@ -1,6 +1,20 @@
 import { HoldfastError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
-import { anyText, count, duration, flag, hosts, labels, list, oneOf, port, size, text, url } from './setting-parsers.ts'
+import {
+  anyText,
+  count,
+  duration,
+  flag,
+  hosts,
+  labels,
+  list,
+  oneOf,
+  port,
+  size,
+  text,
+  url,
+  urls,
+} from './setting-parsers.ts'
 
 /** One setting: how its text is read, what it is when nobody sets it, and what it means. */
 interface Setting<T, Fallback extends string | undefined = string | undefined> {
@@ -124,6 +138,11 @@ export const SETTINGS = {
   ),
   HOLDFAST_NOFETCH: setting(flag, 'true', 'Whether the gateway answers 404 at once for what no node holds'),
   HOLDFAST_DHT_PROTOCOL: setting(text, '/holdfast/kad/1.0.0', 'DHT of the peers; /ipfs/kad/1.0.0 is the public one'),
+  HOLDFAST_ROUTERS: setting(
+    urls,
+    '',
+    'Delegated routers, without /routing/v1, that nodes ask for IPNS records of others and that the control plane tells those of its names',
+  ),
   HOLDFAST_BOOTSTRAP: setting(list, '', 'Multiaddrs of peers to stay connected to'),
   HOLDFAST_ANNOUNCE: setting(
     list,

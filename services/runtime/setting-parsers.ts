@@ -46,6 +46,14 @@ export function url(value: string): string {
   return value.replace(/\/+$/, '')
 }
 
+export function urls(value: string): string[] {
+  try {
+    return [...new Set(list(value).map(url))]
+  } catch {
+    throw new Error('http or https URLs with commas between them')
+  }
+}
+
 export function list(value: string): string[] {
   return value
     .split(',')

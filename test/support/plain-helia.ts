@@ -4,6 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { withBitswap } from '@helia/bitswap'
+import { delegatedHTTPRouter } from '@helia/delegated-routing-client'
+import { ipns } from '@helia/ipns'
 import { withLibp2pLight } from '@helia/libp2p'
 import { unixfs } from '@helia/unixfs'
 import * as dagCbor from '@ipld/dag-cbor'
@@ -16,6 +18,7 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createHeliaLight } from 'helia'
 import { fixedSize } from 'ipfs-unixfs-importer/chunker'
+import { base36 } from 'multiformats/bases/base36'
 import { CID } from 'multiformats/cid'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { seededBytes } from './random-bytes.ts'
@@ -30,11 +33,20 @@ export type Request =
   | { verb: 'connect'; address: string }
   | { verb: 'provide'; cid: string }
   | { verb: 'drop'; cid: string }
+  | { verb: 'publishName'; key: string; value: string }
+  | { verb: 'resolveName'; name: string }
 
-const [, , protocol = '/holdfast-test/kad/1.0.0'] = process.argv
+export interface Settings {
+  dhtProtocol: string
+  /** URL of a delegated router: then the node has no DHT. */
+  router?: string
+}
+
+const { dhtProtocol: protocol, router } = JSON.parse(process.argv[2] ?? '{}') as Settings
+const dht = { dht: kadDHT({ protocol, clientMode: false, peerInfoMapper: passthroughMapper }) }
 
 const helia = withBitswap(
-  withLibp2pLight(createHeliaLight(), {
+  withLibp2pLight(createHeliaLight({ routers: router === undefined ? [] : [delegatedHTTPRouter({ url: router })] }), {
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
@@ -43,12 +55,13 @@ const helia = withBitswap(
     services: {
       identify: identify(),
       ping: ping(),
-      dht: kadDHT({ protocol, clientMode: false, peerInfoMapper: passthroughMapper }),
+      ...(router === undefined ? dht : {}),
     },
   }),
 )
 await helia.start()
 const fs = unixfs(helia)
+const names = ipns(helia)
 
 type Verbs = { [V in Request['verb']]: (request: Extract<Request, { verb: V }>) => Promise<unknown> }
 
@@ -83,6 +96,11 @@ const verbs: Verbs = {
   connect: async ({ address }) => void (await helia.libp2p.dial(multiaddr(address))),
   provide: async ({ cid }) => await helia.routing.provide(CID.parse(cid)),
   drop: async ({ cid }) => await helia.blockstore.delete(CID.parse(cid)),
+  publishName: async ({ key, value }) => (await names.publish(key, CID.parse(value))).name.replace('/ipns/', ''),
+  async resolveName({ name }) {
+    const steps = await Array.fromAsync(names.resolve(CID.parse(name, base36), { nocache: true }))
+    return steps.at(-1)?.value
+  },
 }
 
 async function perform(request: Request): Promise<unknown> {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { CID } from 'multiformats/cid'
 import type { Block } from '../../services/dag/fetch-dag.ts'
-import type { Request } from './plain-helia.ts'
+import type { Request, Settings } from './plain-helia.ts'
 
 /** A plain Helia node in another process. Disposing it ends the process. */
 export interface PlainHelia extends AsyncDisposable {
@@ -18,12 +18,17 @@ export interface PlainHelia extends AsyncDisposable {
   connect(address: string): Promise<void>
   provide(cid: CID): Promise<void>
   drop(cid: CID): Promise<void>
+  /** Publishes under the key of that label, which is made when there is none. Answers the name. */
+  publishName(key: string, value: CID): Promise<string>
+  /** The content path that the name leads to, as its routers say now. @throws when they know no record */
+  resolveName(name: string): Promise<string>
 }
 
 const PROGRAM = fileURLToPath(new URL('plain-helia.ts', import.meta.url))
 
-export async function spawnPlainHelia(options: { dhtProtocol?: string } = {}): Promise<PlainHelia> {
-  const child = fork(PROGRAM, options.dhtProtocol === undefined ? [] : [options.dhtProtocol])
+export async function spawnPlainHelia(options: Partial<Settings> = {}): Promise<PlainHelia> {
+  const settings: Settings = { dhtProtocol: '/holdfast-test/kad/1.0.0', ...options }
+  const child = fork(PROGRAM, [JSON.stringify(settings)])
   await once(child, 'message')
   const ask = asker(child)
   return {
@@ -43,6 +48,8 @@ export async function spawnPlainHelia(options: { dhtProtocol?: string } = {}): P
     connect: async (address) => void (await ask({ verb: 'connect', address })),
     provide: async (cid) => void (await ask({ verb: 'provide', cid: cid.toString() })),
     drop: async (cid) => void (await ask({ verb: 'drop', cid: cid.toString() })),
+    publishName: async (key, value) => (await ask({ verb: 'publishName', key, value: value.toString() })) as string,
+    resolveName: async (name) => (await ask({ verb: 'resolveName', name })) as string,
     async [Symbol.asyncDispose]() {
       const exited = once(child, 'exit')
       child.kill('SIGKILL')

@@ -3,7 +3,7 @@ import { readDirectory } from '../../catalog/directory.ts'
 import { readNodes } from '../../catalog/nodes.ts'
 import { plan } from '../../core/placement.ts'
 import type { Policy } from '../../core/policy.ts'
-import type { NodeAddress } from './node-agent.ts'
+import type { NodeAddress } from '../../runtime/node-agent.ts'
 
 export interface FirstNode extends NodeAddress {
   id: number

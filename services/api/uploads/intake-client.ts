@@ -7,7 +7,7 @@ import { HoldfastError, type ErrorCode } from '../../core/errors.ts'
 import type { NodeIdentity } from '../../core/node-key.ts'
 import { KIB, MINUTE_MS } from '../../core/units.ts'
 import { STATUS_OF } from '../../runtime/http/errors.ts'
-import { NodeAgent, type NodeAddress } from './node-agent.ts'
+import { NodeAgent, type NodeAddress } from '../../runtime/node-agent.ts'
 
 /** What a node answers when an upload's blocks are durable there. */
 export const IntakeAnswer = z.object({

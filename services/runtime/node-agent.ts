@@ -1,9 +1,9 @@
 import { Agent } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { connect } from 'node:tls'
-import { HoldfastError } from '../../core/errors.ts'
-import { publicKeyOf, type NodeIdentity } from '../../core/node-key.ts'
-import { SECOND_MS } from '../../core/units.ts'
+import { HoldfastError } from '../core/errors.ts'
+import { publicKeyOf, type NodeIdentity } from '../core/node-key.ts'
+import { SECOND_MS } from '../core/units.ts'
 
 /** Where a node listens and which key it must prove there. */
 export interface NodeAddress {

@@ -1,0 +1,36 @@
+import { HoldfastError } from '../core/errors.ts'
+import { routingKeyOfText } from '../core/routing-key.ts'
+import { KIB } from '../core/units.ts'
+import type { PeerClient } from '../swarm/client.ts'
+import { answerBytes, readSmallBody } from '../transfer/answer.ts'
+import type { TransferRoute } from '../transfer/server.ts'
+
+/** "Implementations MUST reject records larger than 10 KiB." */
+const MAX_RECORD_BYTES = 10 * KIB
+
+/**
+ * `POST /dht?name=`: puts a record of an IPNS name to the DHT for a controller, which has no peer of its own, and answers
+ * `{ "peers": n }`: how many others took it. The peer process checks the record.
+ */
+export function dhtValues(peer: Pick<PeerClient, 'putValue'>): TransferRoute {
+  return {
+    method: 'POST',
+    name: 'dht',
+    who: 'controller',
+    async handle(request, response, { url, signal }) {
+      const key = keyOf(url.searchParams.get('name') ?? '')
+      const record = await readSmallBody(request, MAX_RECORD_BYTES, signal)
+      const peers = await peer.putValue(key, record, { signal })
+      answerBytes(response, Buffer.from(JSON.stringify({ peers })))
+    },
+  }
+}
+
+/** @throws BAD_REQUEST */
+function keyOf(name: string): Uint8Array {
+  try {
+    return routingKeyOfText(name)
+  } catch (cause) {
+    throw new HoldfastError('BAD_REQUEST', 'The name must be a CIDv1 in base36.', { cause })
+  }
+}
