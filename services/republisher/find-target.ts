@@ -5,13 +5,13 @@ import { SECOND_MS } from '../core/units.ts'
 import { NameResolver, type NameResolverOptions } from '../naming/name-resolver.ts'
 import { parseName } from '../naming/name.ts'
 import { askInOrder, type RecordSearch, type RecordSource } from '../naming/record-source.ts'
-import { routerRecords } from '../naming/router-records.ts'
+import { revalidatedRecords } from '../naming/router-records.ts'
 
 /** Where links of domains come from. */
 export type DomainLinks = Pick<NameResolverOptions, 'lookUpTxt' | 'staticLinks'>
 
-/** Two nodes may each search for as long as they take for an answer, and there may be more than one name on the way. */
-const SEARCH_MS = 15 * SECOND_MS
+/** Of one name on the way: two nodes, each of which may look for the newest record in the network before it answers. */
+const SEARCH_MS = 40 * SECOND_MS
 
 /**
  * Where a followed name leads to now. Of an IPNS name the newest record counts that the catalog, the last look or a node
@@ -26,7 +26,7 @@ export async function findTarget(
   const records: RecordSearch = async function* search(name, options) {
     const known = await readKnownRecord(db, name.text)
     const seen = name.text === follow.name ? follow.record : null
-    const nodes = known?.isHosted === true ? [] : gateways.map((url) => routerRecords(url))
+    const nodes = known?.isHosted === true ? [] : gateways.map(revalidatedRecords)
     const sources = [given('catalog', known?.record), given('last look', seen), ...nodes]
     let newest
     for await (const record of askInOrder(sources)(name, options)) newest = record
