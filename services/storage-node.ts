@@ -7,6 +7,7 @@ import { MINUTE_MS } from './core/units.ts'
 import { domainLinks } from './domain-links.ts'
 import type { DirectoryNode, Registered } from './core/sync.ts'
 import { routeToCluster } from './gateway/cluster-routing.ts'
+import { dhtRecords } from './gateway/dht-records.ts'
 import { findHolders } from './gateway/holders.ts'
 import { gatewayMetrics } from './gateway/metrics.ts'
 import { namesOf } from './gateway/names.ts'
@@ -15,10 +16,11 @@ import { RestrictedBlocks } from './gateway/restricted-blocks.ts'
 import { startGateway } from './gateway/server.ts'
 import type { GatewaySettings } from './gateway/settings.ts'
 import { NameResolver } from './naming/name-resolver.ts'
-import { askInOrder } from './naming/record-source.ts'
 import { parseIpnsName } from './naming/ipns-name.ts'
 import { verifyIpnsRecord } from './naming/ipns-record.ts'
 import { openRecordStore, type RecordStore } from './naming/record-store.ts'
+import { routerRecords } from './naming/router-records.ts'
+import { searchOutside } from './naming/search-outside.ts'
 import { runNode, type NodeParts } from './node/run-node.ts'
 import { peerSocket } from './peer/socket-path.ts'
 import { childEnvironment, type Config } from './runtime/config.ts'
@@ -100,7 +102,12 @@ async function openGateway(
   const records = await openRecordStore(join(folder, 'names'))
   const resolver = opened.use(
     new NameResolver({
-      records: askInOrder([hosted, records, neighbourRecords(otherGateways)]),
+      records: searchOutside({
+        hosted,
+        found: records,
+        cluster: neighbourRecords(otherGateways),
+        outside: [...config.HOLDFAST_ROUTERS.map((url) => routerRecords(url)), dhtRecords(peer.client)],
+      }),
       ...domainLinks(config),
     }),
   )

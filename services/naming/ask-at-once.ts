@@ -29,6 +29,7 @@ export function askAtOnce(sources: readonly (RecordSource | RecordStream)[]): Re
       race.throwFailure()
     } finally {
       stop.abort()
+      race.close()
     }
   }
 }
@@ -45,6 +46,7 @@ class Race {
   readonly #signal: AbortSignal
   /** What each source that has not ended will say next. */
   readonly #turns = new Map<Runner, Promise<Turn>>()
+  readonly #entered: AsyncIterator<Uint8Array>[] = []
   #newest: IpnsRecord | undefined
   #failure: unknown
 
@@ -55,7 +57,14 @@ class Race {
 
   enter(source: RecordSource | RecordStream): void {
     const answers = ('find' in source ? source.find.bind(source) : once(source))(this.#name, { signal: this.#signal })
-    this.#await({ answers: answers[Symbol.asyncIterator](), heard: 0 })
+    const runner = { answers: answers[Symbol.asyncIterator](), heard: 0 }
+    this.#entered.push(runner.answers)
+    this.#await(runner)
+  }
+
+  /** Lets all sources give back what they hold. */
+  close(): void {
+    for (const answers of this.#entered) answers.return?.().catch(() => {})
   }
 
   /** The next record that is newer than all before; undefined when every source has ended. @throws the signal's reason */

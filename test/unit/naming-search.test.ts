@@ -20,7 +20,7 @@ import { generateSigningKey, type SigningKey } from '../../services/naming/signi
 import { failsWith } from '../support/dag.ts'
 import { eventually } from '../support/eventually.ts'
 import { DAY_MS, MemoryRecords, NOW_MS, recordOf } from '../support/naming.ts'
-import { deadRouter, openRouter } from '../support/router.ts'
+import { deadRouter, openRouter } from '../support/delegated-router.ts'
 
 /** Names of others: every source at once, the first valid answer served, the rest behind, and nobody can do harm. */
 
@@ -249,7 +249,7 @@ test('walks of the DHT are bounded; one that is not made fails, and makes room w
   const client = {
     async *findValues() {
       await gate.promise
-      yield recordOf(key).bytes
+      for (let peer = 0; peer < 20; peer++) yield recordOf(key).bytes
     },
   }
   const search = askAtOnce([dhtRecords(client, { maxWalks: 2 })])
@@ -257,7 +257,7 @@ test('walks of the DHT are bounded; one that is not made fails, and makes room w
   await assert.rejects(found(search, key), failsWith('UPSTREAM_FAILED'))
   gate.resolve()
   for (const records of await Promise.all(walking)) assert.equal(records.length, 1)
-  assert.equal((await found(search, key)).length, 1)
+  for (let time = 0; time < 5; time++) assert.equal(await firstOf(search, key), 1n, 'also of those who left early')
 })
 
 test('a router is told that its cache will not do by the header of HTTP', async () => {
