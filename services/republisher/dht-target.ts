@@ -30,16 +30,16 @@ export function dhtTarget(db: Database, identity: NodeIdentity): PutTarget & Dis
   return {
     id: 'dht',
     async put(name, record, { signal }) {
-      let failure = new HoldfastError('NO_NODE_AVAILABLE', 'No node is up to put it.')
+      const failures: HoldfastError[] = []
       for (const node of await someNodesUp(db, NODES_TRIED)) {
         try {
           return await putBy(agentOf(node), { name: name.text, record, signal })
         } catch (error) {
           signal.throwIfAborted()
-          failure = hasCode(error) ? error : unreachable(node, error)
+          failures.push(hasCode(error) ? error : unreachable(node, error))
         }
       }
-      throw failure
+      throw tellingOf(failures)
     },
     [Symbol.dispose]() {
       for (const agent of agents.values()) agent.destroy()
@@ -58,6 +58,8 @@ async function putBy(
     headers: { 'content-type': 'application/octet-stream', 'content-length': record.length },
     signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
   })
+  // Whoever waits for the answer sees its errors; this keeps those that come afterwards from being unhandled.
+  call.on('error', () => {})
   call.end(record)
   const [response] = (await once(call, 'response')) as [IncomingMessage]
   const answer: unknown = JSON.parse(await textOf(response))
@@ -72,6 +74,12 @@ async function textOf(response: IncomingMessage): Promise<string> {
     if (text.length > MAX_ANSWER_BYTES) throw new HoldfastError('UPSTREAM_FAILED', 'A node answered too much.')
   }
   return text
+}
+
+/** What a node said of the record tells more than that another one is dead. */
+function tellingOf(failures: readonly HoldfastError[]): HoldfastError {
+  const said = failures.find(({ code }) => code === 'UPSTREAM_FAILED')
+  return said ?? failures.at(-1) ?? new HoldfastError('NO_NODE_AVAILABLE', 'No node is up to put it.')
 }
 
 function unreachable({ name }: DhtNode, cause: unknown): HoldfastError {
