@@ -80,6 +80,18 @@ export const Name = z
       .enum(['none', 'live', 'ending', 'ended'])
       .describe('`ending`: the owner of the key is to publish soon. Hosted names are signed anew by themselves'),
     nodes: z.object({ reached: z.number(), of: z.number() }).describe('Nodes that have the newest record on disk'),
+    targets: z
+      .array(
+        z
+          .object({
+            target: z.string().describe('`dht`, or the URL of a delegated router'),
+            current: z.boolean().describe('Whether it took the newest record'),
+            peers: z.number().nullable().describe('Peers of the DHT that took the last one'),
+            problem: z.string().nullable().describe('Why it did not take one the last time; it is tried again'),
+          })
+          .meta({ id: 'NameTarget' }),
+      )
+      .describe('Whom the record is told beside the nodes'),
     createdAt: z.string(),
     updatedAt: z.string().nullable(),
   })
@@ -117,6 +129,7 @@ export function nameView(saved: SavedName): z.input<typeof Name> {
     validUntil: saved.validUntil,
     state: saved.state,
     nodes: { reached: saved.nodesReached, of: saved.nodes },
+    targets: saved.targets.map(({ isCurrent, ...told }) => ({ ...told, current: isCurrent })),
     createdAt: saved.createdAt,
     updatedAt: saved.receivedAt,
   }

@@ -31,6 +31,20 @@ export interface SavedName {
   /** Nodes that have the record on their disks, and how many should. */
   nodesReached: number
   nodes: number
+  /** Whom it is told beside the nodes. */
+  targets: TargetState[]
+}
+
+/** What somebody who is told records knows of a name. */
+export interface TargetState {
+  /** `dht`, or the URL of a delegated router. */
+  target: string
+  /** Whether it took the newest record. */
+  isCurrent: boolean
+  /** Peers of the DHT that took the last one. */
+  peers: number | null
+  /** Why it did not take one the last time. */
+  problem: string | null
 }
 
 /** When an owner is told that a record is about to end: in its last quarter, and a week before at the earliest. */
@@ -45,7 +59,10 @@ const SELECT = `
               when ${IS_ENDING} then 'ending' else 'live' end as state,
          (select count(*)::integer from name_reader reader join node on node.id = reader.node_id, name_feed feed
            where reader.feed = feed.id and reader.version >= i.version and node.liveness <> 'down') as "nodesReached",
-         (select count(*)::integer from node where liveness <> 'down') as nodes
+         (select count(*)::integer from node where liveness <> 'down') as nodes,
+         (select coalesce(jsonb_agg(jsonb_build_object('target', told.target, 'isCurrent', told.version is not distinct from i.version,
+                                                       'peers', told.peers, 'problem', told.error) order by told.target), '[]')
+            from name_target told where told.name = n.name) as targets
     from name n join ipns_name i on i.name = n.name`
 
 /** How a name is asked for. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { masterKeyOf } from '../../services/catalog/master-key.ts'
 import { deleteName } from '../../services/catalog/names.ts'
 import { resignNames } from '../../services/catalog/names-resign.ts'
@@ -207,13 +208,18 @@ test('the same bytes are put again and again, until the record ends or nobody ha
   await until('the name that has a record again', () => told(router).get(ending)?.equals(renewed))
 })
 
-test('a target that is named later is told what was published before', async () => {
+test('a target that is named later is told what was published before, and the owner sees it', async () => {
   await using api = await openTestApi()
   const { name } = await api.json<{ name: string }>('POST', '/v1/names', { body: { value: CONTENT } })
   await using router = await openRouter()
   await using stack = new AsyncDisposableStack()
   stack.use(await republish(api.db, [routerTarget(router.url)]))
   await until('the record', () => told(router).has(name))
+  const expected = { target: router.url, current: true, peers: null, problem: null }
+  await until('that the owner sees it', async () => {
+    const { targets } = await api.json<{ targets: object[] }>('GET', `/v1/names/${name}`)
+    return isDeepStrictEqual(targets, [expected])
+  })
 })
 
 test('what a process that died had begun is done by another after a while', async () => {
