@@ -3,7 +3,7 @@ import type { Sql } from './database.ts'
 /** Names of the feed that become due in one statement. */
 const PAGE = 500
 /** Whoever has taken a name and has not said by then what came of it has died. */
-const TAKEN_MS = 120_000
+const TAKEN_MS = 180_000
 /** A target that did not take a record is told again after this, then after twice the time, and so on. */
 const FIRST_RETRY_MS = 10_000
 const LAST_RETRY_MS = 3_600_000

@@ -236,7 +236,7 @@ test('what a process that died had begun is done by another after a while', asyn
     (await rowsOf(db)).every(({ isTold, isDue }) => !isTold && !isDue),
     'nobody else does it meanwhile',
   )
-  await db.run(`update name_target set next_at = next_at - interval '2 minutes'`)
+  await db.run(`update name_target set next_at = next_at - interval '3 minutes'`)
   const taken: string[] = []
   const working: PutTarget = { id: target.id, put: ({ text }) => Promise.resolve(taken.push(text)) }
   await using stack = new AsyncDisposableStack()
