@@ -97,14 +97,16 @@ async function openGateway(
   const upNodes = (): DirectoryNode[] => directory.current.nodes.filter(({ liveness }) => liveness === 'up')
   const otherNodes = (): string[] => upNodes().flatMap(({ name }) => (name === ownName() ? [] : [name]))
   const otherGateways = (): string[] => upNodes().flatMap((node) => (node.name === ownName() ? [] : [node.gateway]))
-  // Apart from each other: what anybody may put here takes no place from the names of our accounts.
+  // Apart from each other: what anybody may put here, or have looked for, takes no place from the names of our accounts.
   const hosted = await openRecordStore(join(folder, 'hosted-names'), { maxNames: MAX_HOSTED_NAMES })
   const records = await openRecordStore(join(folder, 'names'))
+  const found = await openRecordStore(join(folder, 'found-names'))
   const resolver = opened.use(
     new NameResolver({
       records: searchOutside({
         hosted,
-        found: records,
+        given: records,
+        found,
         cluster: neighbourRecords(otherGateways),
         outside: [...config.HOLDFAST_ROUTERS.map((url) => routerRecords(url)), dhtRecords(peer.client)],
       }),

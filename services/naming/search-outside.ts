@@ -17,7 +17,9 @@ const REMEMBERED = 4_096
 export interface OutsideOptions {
   /** Names of accounts, on this machine. */
   hosted: RecordSource
-  /** Names of others, on this machine. It keeps what is found, so that after a restart nothing older is served. */
+  /** Names that anybody put here. */
+  given: RecordSource
+  /** Keeps what is found, so that after a restart nothing older is served; what is full keeps no more. */
   found: Pick<RecordStore, 'label' | 'get' | 'put'>
   /** The cluster's other nodes, always asked. */
   cluster: RecordSource
@@ -31,17 +33,18 @@ export interface OutsideOptions {
  * A search on this machine, and then in the cluster and in the world at once. What this machine has is served without
  * waiting for them; what they have and is not newer changes nothing.
  */
-export function searchOutside({ hosted, found, cluster, outside, nowMs = Date.now }: OutsideOptions): RecordSearch {
+export function searchOutside(options: OutsideOptions): RecordSearch {
+  const { hosted, given, found, cluster, outside, nowMs = Date.now } = options
   const inCluster = askAtOnce([cluster])
   const everywhere = askAtOnce([cluster, ...outside])
   const asked = new LastAsked()
 
   return async function* search(name, options) {
-    const held = await heldOf(hosted, name, options)
-    if (held !== undefined) yield held
-    const kept = await heldOf(found, name, options)
-    let newest = held
-    if (kept !== undefined && isNews(kept, held)) yield (newest = kept)
+    const held = await heldIn(hosted, name, options)
+    let newest: IpnsRecord | undefined
+    for (const record of [held, await heldIn(given, name, options), await heldIn(found, name, options)]) {
+      if (record !== undefined && isNews(record, newest)) yield (newest = record)
+    }
     const isServed = newest !== undefined && !hasEnded(newest, nowMs())
     const everyMs = held === undefined ? OUTSIDE_EVERY_MS : HOSTED_EVERY_MS
     const isSpared = isServed && asked.isWithin(everyMs, name, nowMs())
@@ -76,7 +79,7 @@ function isNews(record: IpnsRecord, known: IpnsRecord | undefined): boolean {
 }
 
 /** Undefined also when it cannot be read: a broken disk does not keep a name from being resolved by others. */
-async function heldOf(
+async function heldIn(
   source: RecordSource,
   name: IpnsName,
   options: { signal: AbortSignal },

@@ -161,6 +161,7 @@ async function openNode(outside: RecordSource, { hosted = NOBODY }: { hosted?: R
   const clock = { nowMs: NOW_MS }
   const search = searchOutside({
     hosted,
+    given: NOBODY,
     found: store,
     cluster: NOBODY,
     outside: [outside],
@@ -239,7 +240,14 @@ test('a disk that takes nothing makes no name unresolvable', async () => {
     put: () => Promise.reject(new HoldfastError('STORAGE_FULL', 'full')),
   }
   const outside = [new MemoryRecords([key.name, recordOf(key)])]
-  const search = searchOutside({ hosted: NOBODY, found: full, cluster: NOBODY, outside, nowMs: () => NOW_MS })
+  const search = searchOutside({
+    hosted: NOBODY,
+    given: NOBODY,
+    found: full,
+    cluster: NOBODY,
+    outside,
+    nowMs: () => NOW_MS,
+  })
   assert.equal((await found(search, key)).length, 1)
 })
 
