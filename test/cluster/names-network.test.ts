@@ -89,6 +89,17 @@ test('what the DHT and each router know stands in rows; a router that is dead fa
   assert.deepEqual(put?.record, Buffer.from(await record.arrayBuffer()))
 })
 
+test('what a node without DHT publishes over a gateway is served by every node, and found in the DHT', async () => {
+  const { cid } = await cluster.upload('published over a gateway')
+  await using light = await spawnPlainHelia({ router: cluster.node(1).gateway })
+  const name = await light.publishName('theirs', CID.parse(cid))
+  for (const node of cluster.ready.nodes) {
+    await until(`the content from ${node.id}`, async () => (await served(node, name)) === 'published over a gateway')
+  }
+  await using member = await inDht()
+  await leadsTo(member, name, cid)
+})
+
 test('a foreign name is resolved on every node by the DHT, watched, and kept alive when its owner is gone', async () => {
   const { cid } = await cluster.upload('published elsewhere')
   let name: string
