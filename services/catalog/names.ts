@@ -36,7 +36,7 @@ export interface SavedName {
 }
 
 /** What somebody who is told records knows of a name. */
-export interface TargetState {
+interface TargetState {
   /** `dht`, or the URL of a delegated router. */
   target: string
   /** Whether it took the newest record. */
