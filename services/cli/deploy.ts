@@ -1,12 +1,9 @@
-import type { ApiClient } from './client.ts'
-import { countFlag, durationFlag, only, textFlag, type Command, type Invocation } from './command.ts'
+import { countFlag, durationFlag, only, textFlag, type Command } from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 import { listFolder, lookAt } from './list-folder.ts'
 import { note, warn } from './output.ts'
-import type { PinView } from './pin-view.ts'
 import { publishVersion, showLive } from './site-view.ts'
 import { plain } from './terminal-text.ts'
-import { upload } from './upload.ts'
 import { WAIT_OPTIONS, waitUntilPinned } from './wait.ts'
 
 export const deploy: Command = {
@@ -28,45 +25,17 @@ export const deploy: Command = {
     const keep = flags['keep'] === undefined ? {} : { keep: countFlag(flags, 'keep') }
     if ((await lookAt(folder)).kind !== 'folder') throw new CommandError(EXIT.usage, `${folder} is no folder.`)
 
+    const listed = await listFolder(folder, signal)
+    for (const name of listed.left) warn(output, `${plain(name)} is no file of this folder; it is left out.`)
+    const { sendSite } = await import('./send-site.ts')
+    const sent = await sendSite(listed, { site, policy: textFlag(flags, 'policy') }, invocation)
+    if (sent.sentBytes === 0) note(output, 'All of it is stored already; nothing is sent.')
     const client = await invocation.api()
-    const sent = await send(folder, { site, policy: textFlag(flags, 'policy') }, client, invocation)
     const { problem } = await waitUntilPinned(client, sent.pin.requestid, { output, timeoutMs, signal })
     if (problem !== undefined) throw unpublished(problem)
     const published = await publishVersion(client, site, { pin: sent.pin.requestid, ...keep }, signal)
-    showLive(output, published, { ...sent })
+    showLive(output, published, { ...sent, left: listed.left })
   },
-}
-
-interface Sent {
-  cid: string
-  pin: PinView
-  /** False when all of it was there already. */
-  uploaded: boolean
-  left: string[]
-}
-
-/** Content that the account has pinned is pinned once more for the site, without being sent. */
-async function send(
-  folder: string,
-  { site, policy }: { site: string; policy: string | undefined },
-  client: ApiClient,
-  invocation: Invocation,
-): Promise<Sent> {
-  const { output, signal } = invocation
-  const listed = await listFolder(folder, signal)
-  const { rootOfFolder } = await import('./folder-root.ts')
-  const cid = await rootOfFolder(listed, signal)
-  const query = { cid, status: 'pinned', limit: 1 }
-  const { results } = await client.get<{ results: PinView[] }>('/psa/pins', { query, signal })
-  if (results.length === 0) {
-    const { pin, left, ...answer } = await upload(folder, { name: site, policy }, invocation)
-    return { cid: answer.cid, pin, uploaded: true, left }
-  }
-  for (const name of listed.left) warn(output, `${plain(name)} is no file of this folder; it is left out.`)
-  note(output, 'All of it is stored already; nothing is sent.')
-  const body = { cid, name: site, ...(policy !== undefined && { meta: { policy } }) }
-  const pin = await client.post<PinView>('/psa/pins', body, { signal })
-  return { cid, pin, uploaded: false, left: listed.left }
 }
 
 function unpublished({ exitCode, message }: CommandError): CommandError {

@@ -37,11 +37,15 @@ export class GatewaySource implements BlockSource, AsyncDisposable {
   readonly #held = new Map<string, Uint8Array>()
   #heldBytes = 0
 
-  /** @param path `/ipfs/…`, percent-encoded */
-  constructor(gateways: readonly string[], path: string, signal: AbortSignal) {
+  /**
+   * @param path `/ipfs/…`, percent-encoded
+   * @param options.isSparse few of its blocks will be asked for: each is fetched by itself, and no CAR
+   */
+  constructor(gateways: readonly string[], path: string, signal: AbortSignal, { isSparse = false } = {}) {
     this.#gateways = gateways
     this.#path = path
     this.#signal = signal
+    this.#isOpened = isSparse
   }
 
   /** @throws the failure that says most when every gateway failed, such as NOT_FOUND, HASH_MISMATCH, UPSTREAM_FAILED */

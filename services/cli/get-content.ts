@@ -71,7 +71,7 @@ async function assertFree(place: string): Promise<void> {
 }
 
 /** Gateways that are known here, else those of the service's nodes, the ones that answer first. */
-async function gatewaysOf({ api, gateways, signal }: Invocation): Promise<string[]> {
+export async function gatewaysOf({ api, gateways, signal }: Invocation): Promise<string[]> {
   const known = await gateways()
   if (known.length > 0) return known
   const { nodes } = await (await api()).get<{ nodes: NodeView[] }>('/v1/nodes', { signal })

@@ -57,7 +57,11 @@ export async function publishVersion(
 }
 
 /** Where the version that is live now can be seen. With `--json` also what the caller has to tell of it. */
-export function showLive(output: Output, { versions, ...site }: SiteWithVersions, more: { cid: string }): void {
+export function showLive(
+  output: Output,
+  { versions, ...site }: SiteWithVersions,
+  more: { cid: string } & Record<string, unknown>,
+): void {
   const previewUrl = versions.find(({ sequence }) => sequence === site.sequence)?.url ?? null
   const rows = [
     ['cid', more.cid],

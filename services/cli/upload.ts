@@ -20,27 +20,36 @@ export interface Uploaded {
 export async function upload(
   path: string,
   query: { name: string | undefined; policy: string | undefined; profile?: string | undefined },
-  { output, signal, api }: Invocation,
+  invocation: Invocation,
 ): Promise<Uploaded & { left: string[] }> {
-  const { body, total, left } = await bodyOf(path, signal)
-  const client = await api()
-  for (const name of left) warn(output, `${plain(name)} is no file of this folder; it is left out.`)
-  using line = new ProgressLine(output)
-  const chunks = counted(body.chunks, (sent) => line.bytes(path, Math.min(sent, total), total))
-  return { ...(await client.upload<Uploaded>('/v1/uploads', { ...body, chunks }, { query, signal })), left }
+  const { body, left } = await bodyOf(path, invocation.signal)
+  for (const name of left) warn(invocation.output, `${plain(name)} is no file of this folder; it is left out.`)
+  return { ...(await sendBody(path, body, query, invocation)), left }
 }
 
-async function bodyOf(path: string, signal: AbortSignal): Promise<{ body: Body; total: number; left: string[] }> {
+/** Sends a body that is to be pinned, and shows how far it is. */
+export async function sendBody(
+  label: string,
+  body: Body,
+  query: Record<string, string | undefined>,
+  { output, signal, api }: Invocation,
+): Promise<Uploaded> {
+  const client = await api()
+  using line = new ProgressLine(output)
+  const total = body.length
+  const chunks = counted(body.chunks, (sent) => line.bytes(label, Math.min(sent, total), total))
+  return await client.upload<Uploaded>('/v1/uploads', { ...body, chunks }, { query, signal })
+}
+
+async function bodyOf(path: string, signal: AbortSignal): Promise<{ body: Body; left: string[] }> {
   const found = await lookAt(path)
   if (found.kind === 'folder') {
     const folder = await listFolder(path, signal)
-    const body = folderBody(folder)
-    return { body, total: body.length, left: folder.left }
+    return { body: folderBody(folder), left: folder.left }
   }
   const { file } = found
   const contentType = path.endsWith('.car') ? 'application/vnd.ipld.car' : 'application/octet-stream'
-  const body = { contentType, length: file.sizeBytes, chunks: readLocalFile(file) }
-  return { body, total: file.sizeBytes, left: [] }
+  return { body: { contentType, length: file.sizeBytes, chunks: readLocalFile(file) }, left: [] }
 }
 
 async function* counted(chunks: Body['chunks'], onBytes: (sent: number) => void): AsyncGenerator<Uint8Array> {

@@ -6,16 +6,21 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
+import { carOf, dagOf } from '../../services/cli/folder-dag.ts'
+import { listFolder } from '../../services/cli/list-folder.ts'
 import { createIpnsRecord } from '../../services/naming/create-record.ts'
 import { generateSigningKey } from '../../services/naming/signing-key.ts'
 import { Cluster } from '../support/cluster.ts'
 import { ask } from '../support/gateway.ts'
+import { seededBytes } from '../support/random-bytes.ts'
 import { until } from '../support/until.ts'
+import { failure } from '../support/web.ts'
 
 /** Websites and followed names on a whole cluster, by the command line. */
 
 const PROGRAM = resolve(import.meta.dirname, '../../services/cli/main.ts')
 const HOUR_MS = 3_600_000
+const FILM = seededBytes(5, 6_000_000)
 
 let cluster: Cluster
 let place: string
@@ -47,14 +52,14 @@ interface Deployed {
   url: string
   previewUrl: string
   sequence: string
-  uploaded: boolean
+  sentBytes: number
 }
 
 /** Writes a version of the site, and deploys it. */
 async function deploy(version: string, ...more: string[]): Promise<Deployed> {
   await mkdir(join(place, 'site', 'assets'), { recursive: true })
   await writeFile(join(place, 'site', 'index.html'), `<h1>version ${version}</h1>`)
-  await writeFile(join(place, 'site', 'assets', 'logo.svg'), '<svg xmlns="http://www.w3.org/2000/svg"/>')
+  await writeFile(join(place, 'site', 'assets', 'film.mp4'), FILM)
   return await answers<Deployed>('deploy', 'site', '--name', 'my-site', ...more)
 }
 
@@ -79,13 +84,18 @@ async function pinsOf(cid: string): Promise<string[]> {
 test('a site is deployed twice and rolled back, and its one URL serves each version in turn from every node', async () => {
   const one = await deploy('one')
   assert.match(one.url, new RegExp(`^http://${one.name}\\.ipns\\.localhost:\\d+/$`))
+  assert.ok(one.sentBytes > FILM.length)
   assert.equal(new URL(one.previewUrl).hostname, `${one.cid}.ipfs.localhost`)
   await servedByAll(one.url, '<h1>version one</h1>')
 
   const two = await deploy('two')
-  assert.deepEqual([two.url, two.sequence, two.uploaded], [one.url, '2', true])
+  assert.deepEqual([two.url, two.sequence], [one.url, '2'])
+  assert.ok(two.sentBytes > 0 && two.sentBytes < 2_000, `${two.sentBytes} bytes: only what is new`)
   await servedByAll(two.url, '<h1>version two</h1>')
   await servedByAll(one.previewUrl, '<h1>version one</h1>')
+  for (const node of cluster.ready.nodes) {
+    assert.equal(Buffer.compare(await cluster.read(node, `/ipfs/${two.cid}/assets/film.mp4`), FILM), 0, node.id)
+  }
 
   const back = await answers<Deployed>('site', 'rollback', 'my-site')
   assert.deepEqual([back.cid, back.sequence], [one.cid, '3'])
@@ -96,7 +106,7 @@ test('a site is deployed twice and rolled back, and its one URL serves each vers
 
 test('what is there already is not sent again; versions beyond those that are kept lose their pins', async () => {
   const again = await deploy('two', '--keep', '2')
-  assert.deepEqual([again.uploaded, again.sequence], [false, '4'])
+  assert.deepEqual([again.sentBytes, again.sequence], [0, '4'])
   const three = await deploy('three')
   const { versions } = await cluster.json<{ versions: { value: string }[] }>('/v1/sites/my-site')
   assert.deepEqual(
@@ -108,6 +118,24 @@ test('what is there already is not sent again; versions beyond those that are ke
   assert.equal((await pinsOf(again.cid)).length, 1)
   const { code, err } = await holdfast('site', 'rollback', 'my-site', '--to', '1')
   assert.equal(code, 4, err)
+})
+
+test('a CAR that leaves out what its base does not have either is refused, and nothing is pinned', async () => {
+  const { pin: base } = await cluster.upload('something else')
+  await cluster.pinned(base.requestid, 2)
+  await writeFile(join(place, 'site', 'index.html'), 'nobody has this')
+  const { signal } = new AbortController()
+  const folder = await listFolder(join(place, 'site'), signal)
+  const { root, entries } = await dagOf(folder, signal)
+  const rootAlone = new Map([...entries].filter(([, { cid }]) => cid.equals(root)))
+  const { contentType, chunks } = carOf(folder, root, rootAlone, signal)
+  const body = Buffer.concat(await Array.fromAsync(chunks))
+  for (const named of [base.requestid, '01a2113a-b1cf-7b73-b1b8-fdced5fba48e']) {
+    const headers = { 'content-type': contentType }
+    const response = await cluster.api(`/v1/uploads?base=${named}`, { method: 'POST', headers, body })
+    assert.equal((await failure(response)).reason, 'BLOCK_MISSING')
+  }
+  assert.deepEqual(await pinsOf(root.toString()), [])
 })
 
 test('a foreign name is followed: its new version becomes pinned by itself, and the old one is released after that', async () => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import type { Database } from '../../catalog/database.ts'
+import { pinHolders } from '../../catalog/pins-holders.ts'
 import type { PinAcceptor } from '../../catalog/pins-accept.ts'
 import { getPolicy } from '../../catalog/policies.ts'
 import { usageOf } from '../../catalog/tenants.ts'
@@ -51,13 +52,20 @@ export function uploadRoutes(parts: UploadParts): ApiRoute[] {
           name: PinName.optional(),
           policy: PolicyName.default(DEFAULT_POLICY_NAME),
           profile: z.enum(PROFILES).default(DEFAULT_PROFILE).describe('How a file or folder becomes a DAG'),
+          base: z
+            .uuid()
+            .optional()
+            .describe('Request id of a pin of yours: a CAR may leave out the blocks that it keeps'),
         }),
         body: bytes('application/octet-stream', FORM, CAR),
         answers: { 201: Uploaded },
       },
       async ({ caller, query, body, signal }) => {
         const { policy, maxBytes } = await admit(parts.db, caller.tenantId, query.policy, body, parts.maxUploadBytes)
-        const candidates = await firstNodes(parts.db, { policy, key: randomUUID(), sizeBytes: body.length })
+        const candidates =
+          query.base === undefined
+            ? await firstNodes(parts.db, { policy, key: randomUUID(), sizeBytes: body.length })
+            : await holdersOf(parts.db, caller.tenantId, query.base)
         const { node, answer } = await sendToFirst(parts.intake, candidates, {
           query: { kind: kindOf(body.type), profile: query.profile, maxBytes: String(maxBytes) },
           contentType: body.type,
@@ -65,6 +73,7 @@ export function uploadRoutes(parts: UploadParts): ApiRoute[] {
           body: body.stream,
           signal,
         })
+        if (query.base !== undefined && !answer.complete) throw incomplete()
         const pin = await parts.acceptor.accept(caller.tenantId, {
           cid: parseCid(answer.cid),
           cidText: answer.cid,
@@ -98,6 +107,17 @@ async function admit(
     throw new HoldfastError('PAYLOAD_TOO_LARGE', `An upload may have at most ${formatSize(maxBytes)}.`)
   }
   return { policy: policy.policy, maxBytes }
+}
+
+/** @throws BLOCK_MISSING when none can take the upload */
+async function holdersOf(db: Database, tenantId: number, pinId: string): Promise<FirstNode[]> {
+  const holders = await pinHolders(db, tenantId, pinId)
+  if (holders.length > 0) return holders
+  throw new HoldfastError('BLOCK_MISSING', 'No node that takes uploads has what the pin named as `base` keeps.')
+}
+
+function incomplete(): HoldfastError {
+  return new HoldfastError('BLOCK_MISSING', 'The CAR leaves out blocks that the pin named as `base` does not keep.')
 }
 
 /** A type that we do not know is that of a file. */
