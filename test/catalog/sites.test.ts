@@ -207,9 +207,7 @@ test('names are followed and forgotten on the command line', async () => {
   const added = await holdfast(api, 'follow', 'add', 'ipns://Docs.Example', '--every', '1h', '--keep', '2')
   assert.deepEqual([added.exitCode, added.stdout], [EXIT.ok, 'docs.example\n'])
   const listed = await holdfast(api, 'follow', 'ls', '--json')
-  const [{ keep, everySeconds }] = JSON.parse(listed.stdout) as [
-    { keep: number; everySeconds: number },
-  ]
+  const [{ keep, everySeconds }] = JSON.parse(listed.stdout) as [{ keep: number; everySeconds: number }]
   assert.deepEqual([keep, everySeconds], [2, 3_600])
   assert.equal((await holdfast(api, 'follow', 'get', 'docs.example')).exitCode, EXIT.ok)
   assert.equal((await holdfast(api, 'follow', 'rm', 'docs.example')).exitCode, EXIT.ok)
