@@ -1,5 +1,6 @@
 import { benchApiPins } from './api-pins.ts'
 import { benchBlocks } from './blocks.ts'
+import { benchChain } from './chain.ts'
 import { benchCluster } from './cluster.ts'
 import { benchDenylist } from './denylist.ts'
 import { benchGateway } from './gateway.ts'
@@ -22,6 +23,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   naming: benchNaming,
   names: benchNames,
   uris: benchTokenUris,
+  chain: benchChain,
 }
 
 const wanted = process.argv.slice(2)
