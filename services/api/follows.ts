@@ -2,9 +2,8 @@ import { z } from 'zod'
 import type { Database } from '../catalog/database.ts'
 import {
   deleteFollow,
-  getFollow,
+  getFollowWithVersions,
   listFollows,
-  listVersions,
   putFollow,
   type SavedFollow,
   type SavedVersion,
@@ -82,10 +81,6 @@ const FollowPath = z.object({ name: z.string().max(512) })
 
 /** Names whose versions are pinned as they come. */
 export function followRoutes({ db, wakes }: { db: Database; wakes: Wakes }): ApiRoute[] {
-  async function found(tenantId: number, text: string): Promise<SavedFollow> {
-    return (await getFollow(db, tenantId, followedName(text))) ?? notFollowed()
-  }
-
   return [
     route(
       {
@@ -114,8 +109,9 @@ export function followRoutes({ db, wakes }: { db: Database; wakes: Wakes }): Api
         answers: { 200: FollowWithVersions },
       },
       async ({ caller, params }) => {
-        const follow = await found(caller.tenantId, params.name)
-        return { status: 200, body: { ...shown(follow), versions: seen(await listVersions(db, follow.id)) } }
+        const name = followedName(params.name)
+        const { follow, versions } = (await getFollowWithVersions(db, caller.tenantId, name)) ?? notFollowed()
+        return { status: 200, body: { ...shown(follow), versions: seen(versions) } }
       },
     ),
     route(

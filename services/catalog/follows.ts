@@ -124,6 +124,19 @@ export interface SavedVersion {
   currentAt: string | null
 }
 
+/** A follow and its versions, the newest first, as they were at one moment. */
+export async function getFollowWithVersions(
+  db: Database,
+  tenantId: number,
+  name: string,
+): Promise<{ follow: SavedFollow; versions: SavedVersion[] } | undefined> {
+  return await db.transaction(async (sql) => {
+    await sql.run('set transaction isolation level repeatable read, read only')
+    const follow = await getFollow(sql, tenantId, name)
+    return follow && { follow, versions: await listVersions(sql, follow.id) }
+  })
+}
+
 /** The versions of a follow, the newest first. */
 export async function listVersions(sql: Sql, followId: string): Promise<SavedVersion[]> {
   const rows = await sql.query<Omit<SavedVersion, 'cid'> & { cid: Buffer }>(
