@@ -7,6 +7,7 @@ import { rawCid } from '../support/cids.ts'
 import { failure } from '../support/web.ts'
 
 const cid = rawCid('owned').toString()
+const NOBODYS_ID = '019a0000-0000-7000-8000-000000000000'
 const policy = { copies: { min: 1, target: 1 } }
 
 /** Ids that belong to the first tenant, by the parameter of the path that names them. */
@@ -19,8 +20,11 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
   await api.json('PUT', `/v1/access/${cid}`, { body: { token: true } })
   const key = await api.json<{ id: string }>('POST', '/v1/signing-keys')
   const { name } = await api.json<{ name: string }>('POST', '/v1/names', { body: { label: 'secret' } })
+  await api.json('PUT', `/v1/follows/${name}`, { body: {} })
   return {
     '/access/{cid}': cid,
+    '/follows/{name}': name,
+    '/sites/{site}': 'secret',
     '/names/{name}': name,
     '/pins/{requestid}': pin.requestid,
     '/signing-keys/{id}': key.id,
@@ -34,6 +38,7 @@ function bodyOf({ spec }: ApiRoute): unknown {
   if (spec.path === '/v1/policies:preview') return { name: 'x', policy }
   if (spec.path.startsWith('/v1/policies')) return policy
   if (spec.path === '/v1/access/{cid}') return { token: true }
+  if (spec.path === '/v1/sites/{site}/versions') return { pin: NOBODYS_ID }
   if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
   return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }
 }
@@ -61,12 +66,13 @@ test("another account's id is not found, on every route that takes one", async (
     await t.test(`${method} ${path}`, async () => {
       const place = Object.keys(ids).find((part) => path.includes(part))
       assert.ok(place, `the test knows no id for ${path}`)
-      const foreign = path.replace(/\{\w+\}/, ids[place] ?? '')
+      const named = (id: string): string => path.replace(/\{\w+\}/, id).replace('{domain}', 'example.org')
+      const foreign = named(ids[place] ?? '')
       const theirs = await call(api, route, foreign, api.otherToken)
       const nobodys = await call(
         api,
         route,
-        path.replace(/\{\w+\}/, place.includes('name') ? 'none' : '019a0000-0000-7000-8000-000000000000'),
+        named(/follows/.test(place) ? 'nobody.example' : /name|site/.test(place) ? 'none' : NOBODYS_ID),
         api.otherToken,
       )
       assert.equal(theirs.status, 404)
