@@ -5,7 +5,7 @@ import type { Log } from '../swarm/log.ts'
 import { openPeer, type PeerSettings } from '../swarm/peer.ts'
 import { startProviding, type ProvidingOptions } from '../swarm/providing.ts'
 import { FetchFailures } from './fetch-failures.ts'
-import { watchParent } from './parent.ts'
+import { watchParent } from '../runtime/parent.ts'
 import { openServer } from './server.ts'
 
 export interface PeerProcess extends PeerSettings {

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { PeerCommand } from '../../services/swarm/child.ts'
+import type { PeerCommand } from '../../services/node/peer-process.ts'
 import { openTestStore, type TestStore } from './test-store.ts'
 
 const PROGRAM = fileURLToPath(new URL('peer-child.ts', import.meta.url))

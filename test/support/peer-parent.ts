@@ -1,5 +1,5 @@
 /** A parent of a peer process that does nothing else: it prints the child's process id when the child is ready. */
-import { supervisePeer } from '../../services/swarm/child.ts'
+import { supervisePeer } from '../../services/node/peer-process.ts'
 import { peerCommand } from './peer-command.ts'
 import { silentLog } from './test-peer.ts'
 

@@ -1,5 +1,5 @@
-import type { ChildMessage } from '../swarm/child.ts'
 import { SECOND_MS } from '../core/units.ts'
+import type { ChildMessage } from './supervised-child.ts'
 
 const ALIVE_EVERY_MS = 5 * SECOND_MS
 
@@ -8,6 +8,8 @@ export interface Parent extends Disposable {
   /** Aborts when the parent has died or closed the channel: nobody is left to work for. */
   readonly gone: AbortSignal
   tellReady(): void
+  /** Says something else to the parent. */
+  tell(message: object): void
 }
 
 /** Tells the parent that we are alive, and hears when it is not. A process without a parent never hears that. */
@@ -19,6 +21,7 @@ export function watchParent(): Parent {
   return {
     gone: gone.signal,
     tellReady: () => tell({ kind: 'ready' }),
+    tell: send,
     [Symbol.dispose]() {
       clearInterval(timer)
       process.off('disconnect', onDisconnect)
@@ -28,5 +31,9 @@ export function watchParent(): Parent {
 }
 
 function tell(message: ChildMessage): void {
+  send(message)
+}
+
+function send(message: object): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => {})
 }
