@@ -4,12 +4,12 @@ import { onOrphaned, sayFailed } from './runtime/role-process.ts'
 import { run } from './runtime/run.ts'
 
 /**
- * Runs the roles that HOLDFAST_ROLES names, or with the argument `peer` the child process of a node. A process loads the
+ * Runs the roles that HOLDFAST_ROLES names, or with the argument `peer` or `gateway` a child process of a node. A process loads the
  * code of its own roles only: what the peer alone needs takes 40 MB and half of the time to start.
  */
 async function runRoles(config: Config, log: Log, signal: AbortSignal): Promise<void> {
-  const isPeer = process.argv[2] === 'peer'
-  if (isPeer) return await (await import('./storage-peer.ts')).runPeerProcess(config, log, signal)
+  if (child === 'peer') return await (await import('./storage-peer.ts')).runPeerProcess(config, log, signal)
+  if (child === 'gateway') return await (await import('./storage-gateway.ts')).runGatewayProcess(config, log, signal)
   const stop = new AbortController()
   onOrphaned(() => stop.abort())
   const until = AbortSignal.any([signal, stop.signal])
@@ -31,6 +31,8 @@ async function runRoles(config: Config, log: Log, signal: AbortSignal): Promise<
 }
 
 const config = loadConfig()
-const role = process.argv[2] === 'peer' ? 'peer' : config.HOLDFAST_ROLES.join('+')
+/** Which child process of a node this is. */
+const child = ['peer', 'gateway'].find((kind) => process.argv[2] === kind)
+const role = child ?? config.HOLDFAST_ROLES.join('+')
 const log = openLog(config.HOLDFAST_LOG_LEVEL, { role, name: config.HOLDFAST_NODE_NAME ?? role })
 await run((signal) => runRoles(config, log, signal), log)

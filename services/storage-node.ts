@@ -1,39 +1,30 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { Registry } from 'prom-client'
 import { openBlockStore } from './blocks/store.ts'
 import type { NameSink } from './core/name-feed.ts'
 import { MINUTE_MS } from './core/units.ts'
-import { domainLinks } from './domain-links.ts'
-import type { DirectoryNode, Registered } from './core/sync.ts'
-import { routeToCluster } from './gateway/cluster-routing.ts'
-import { dhtRecords } from './gateway/dht-records.ts'
-import { findHolders } from './gateway/holders.ts'
-import { gatewayMetrics } from './gateway/metrics.ts'
-import { namesOf } from './gateway/names.ts'
-import { neighbourRecords } from './gateway/neighbour-records.ts'
-import { RestrictedBlocks } from './gateway/restricted-blocks.ts'
-import { startGateway } from './gateway/server.ts'
-import type { GatewaySettings } from './gateway/settings.ts'
-import { NameResolver } from './naming/name-resolver.ts'
-import { parseIpnsName } from './naming/ipns-name.ts'
-import { verifyIpnsRecord } from './naming/ipns-record.ts'
+import type { Registered } from './core/sync.ts'
+import { startGatewayWorkers } from './gateway-workers.ts'
+import { parseIpnsName, type IpnsName } from './naming/ipns-name.ts'
+import { verifyIpnsRecord, type IpnsRecord } from './naming/ipns-record.ts'
 import { openRecordStore, type RecordStore } from './naming/record-store.ts'
-import { routerRecords } from './naming/router-records.ts'
-import { searchOutside } from './naming/search-outside.ts'
+import { openNodeGateway } from './node-gateway.ts'
 import { runNode, type NodeParts } from './node/run-node.ts'
 import { peerSocket } from './peer/socket-path.ts'
 import { childEnvironment, type Config } from './runtime/config.ts'
 import { loadIdentity } from './runtime/identity.ts'
 import type { Log } from './runtime/log.ts'
-import { startMetrics } from './runtime/metrics.ts'
+import { startMetrics, type Metrics } from './runtime/metrics.ts'
 import { sayReady } from './runtime/role-process.ts'
 import { ENGINE_FLAGS } from './runtime/engine-flags.ts'
 
 /** Names of accounts that a node keeps; each takes one small file. */
 const MAX_HOSTED_NAMES = 1_000_000
 
-/** Runs a storage node: store, transfer, gateway and agent in this process, and its peer as a child process. */
+/**
+ * Runs a storage node: store, transfer, agent and, unless it has processes of its own, gateway in this process, and its
+ * peer as a child process.
+ */
 export async function runStorageNode(config: Config, log: Log, signal: AbortSignal): Promise<void> {
   const folder = resolve(config.HOLDFAST_DATA)
   await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -73,7 +64,7 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
         const gateway = await openGateway(config, opened, {
           folder,
           log,
-          registry: metrics.registry,
+          metrics,
           ownName: () => name,
         })
         gatewayUrl = config.HOLDFAST_GATEWAY_URL ?? gateway.url
@@ -88,86 +79,54 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
   )
 }
 
-async function openGateway(
-  config: Config,
-  { store, transferClient, directory, rules, peer }: NodeParts,
-  { folder, log, registry, ownName }: { folder: string; log: Log; registry: Registry; ownName: () => string },
-): Promise<AsyncDisposable & { url: string; names: NameSink }> {
-  await using opened = new AsyncDisposableStack()
-  const upNodes = (): DirectoryNode[] => directory.current.nodes.filter(({ liveness }) => liveness === 'up')
-  const otherNodes = (): string[] => upNodes().flatMap(({ name }) => (name === ownName() ? [] : [name]))
-  const otherGateways = (): string[] => upNodes().flatMap((node) => (node.name === ownName() ? [] : [node.gateway]))
-  // Apart from each other: what anybody may put here, or have looked for, takes no place from the names of our accounts.
-  const hosted = await openRecordStore(join(folder, 'hosted-names'), { maxNames: MAX_HOSTED_NAMES })
-  const records = await openRecordStore(join(folder, 'names'))
-  const found = await openRecordStore(join(folder, 'found-names'))
-  const resolver = opened.use(
-    new NameResolver({
-      records: searchOutside({
-        hosted,
-        given: records,
-        found,
-        cluster: neighbourRecords(otherGateways),
-        outside: [...config.HOLDFAST_ROUTERS.map((url) => routerRecords(url)), dhtRecords(peer.client)],
-      }),
-      ...domainLinks(config),
-    }),
-  )
-  const restricted = new RestrictedBlocks({ rules, store, client: transferClient, nodes: otherNodes, log })
-  const following = new AbortController()
-  const followed = restricted.follow(following.signal)
-  opened.defer(async () => {
-    following.abort()
-    await followed
-  })
-  const gateway = opened.use(
-    await startGateway({
-      store,
-      holders: findHolders({ client: transferClient, nodes: otherNodes, log }),
-      ...(config.HOLDFAST_NOFETCH ? {} : { network: peer.client }),
-      names: namesOf({ resolver, store: records }),
-      routing: routeToCluster({ store, client: transferClient, nodes: upNodes, ownName }),
-      hosts: config.HOLDFAST_GATEWAY_HOSTS,
-      trustedProxies: config.HOLDFAST_TRUSTED_PROXIES,
-      isProxy: config.HOLDFAST_GATEWAY_PROXY,
-      rules,
-      restricted,
-      metrics: gatewayMetrics(registry),
-      settings: budgetsOf(config),
-      log,
-      host: config.HOLDFAST_HOST,
-      port: config.HOLDFAST_GATEWAY_PORT,
-    }),
-  )
-  const owned = opened.move()
-  return {
-    url: gateway.url,
-    names: namesServedBy(resolver, hosted),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  }
+interface OwnGateway extends AsyncDisposable {
+  url: string
+  names: NameSink
 }
 
-function namesServedBy(resolver: NameResolver, hosted: RecordStore): NameSink {
+interface GatewayPlace {
+  folder: string
+  log: Log
+  metrics: Metrics
+  ownName: () => string
+}
+
+/** The gateway, in this process or in processes of its own; what is to be kept on disk is written here in any case. */
+async function openGateway(config: Config, parts: NodeParts, place: GatewayPlace): Promise<OwnGateway> {
+  const { folder, log, metrics, ownName } = place
+  const hosted = await openRecordStore(join(folder, 'hosted-names'), { maxNames: MAX_HOSTED_NAMES })
+  const given = await openRecordStore(join(folder, 'names'))
+  const found = await openRecordStore(join(folder, 'found-names'))
+  if (config.HOLDFAST_GATEWAY_WORKERS > 0) {
+    const workers = await startGatewayWorkers(config, { ...parts, folder, records: { given, found }, ownName, log })
+    metrics.include(() => workers.metrics())
+    const names = namesServedBy((name, record) => workers.offer(name.text, record.bytes), hosted)
+    return { url: workers.url, names, [Symbol.asyncDispose]: () => workers[Symbol.asyncDispose]() }
+  }
+  const gateway = await openNodeGateway(config, {
+    ...parts,
+    peer: parts.peer.client,
+    records: { hosted, given, found },
+    registry: metrics.registry,
+    ownName,
+    port: config.HOLDFAST_GATEWAY_PORT,
+    isShared: false,
+    log,
+  })
+  const names = namesServedBy((name, record) => gateway.resolver.offer(name, record), hosted)
+  return { url: gateway.url, names, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
+}
+
+function namesServedBy(offer: (name: IpnsName, record: IpnsRecord) => void, hosted: RecordStore): NameSink {
   return {
     offer(text, record) {
       const name = parseIpnsName(text)
-      resolver.offer(name, verifyIpnsRecord(name, record))
+      offer(name, verifyIpnsRecord(name, record))
     },
     async keep(text, record) {
       const name = parseIpnsName(text)
       await hosted.put(name, verifyIpnsRecord(name, record))
     },
-  }
-}
-
-/** 0 stands for no limit. */
-function budgetsOf(config: Config): Partial<GatewaySettings> {
-  const limit = (perSecond: number | undefined): number => perSecond || Number.POSITIVE_INFINITY
-  return {
-    addressRequestsPerSecond: limit(config.HOLDFAST_GATEWAY_REQUEST_RATE),
-    addressBytesPerSecond: limit(config.HOLDFAST_GATEWAY_BYTE_RATE),
-    hostBytesPerSecond: limit(config.HOLDFAST_GATEWAY_HOST_BYTE_RATE),
-    tenantBytesPerSecond: limit(config.HOLDFAST_GATEWAY_TENANT_BYTE_RATE),
   }
 }
 

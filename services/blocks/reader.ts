@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import type { CID } from 'multiformats/cid'
 import { SECOND_MS } from '../core/units.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { BlockIndex } from './block-index.ts'
@@ -15,8 +16,14 @@ class Reader extends BlockReads implements BlockReader {
   readonly #segments: SegmentFiles
   readonly #timer: NodeJS.Timeout
 
-  constructor(folder: string, index: BlockIndex, segments: SegmentFiles) {
-    super({ folder, index, segments, refusal: () => undefined, onCorrupt: () => Promise.resolve() })
+  constructor(folder: string, index: BlockIndex, segments: SegmentFiles, { onCorrupt }: ReaderOptions) {
+    super({
+      folder,
+      index,
+      segments,
+      refusal: () => undefined,
+      onCorrupt: async (cid) => onCorrupt?.(cid),
+    })
     this.#index = index
     this.#segments = segments
     this.#timer = setInterval(() => {
@@ -31,16 +38,21 @@ class Reader extends BlockReads implements BlockReader {
   }
 }
 
+export interface ReaderOptions {
+  /** Told of a block whose bytes do not match. A reader changes nothing: the writer is to read it, and quarantine it. */
+  onCorrupt?: (cid: CID) => void
+}
+
 /**
  * Opens a store read-only, beside the process that writes it: what that process has acknowledged is seen at the
  * latest in the next turn of the event loop.
  * @throws UNAVAILABLE when no process has made a store in the folder yet
  */
-export function openBlockReader(folder: string): Promise<BlockReader> {
+export function openBlockReader(folder: string, options: ReaderOptions = {}): Promise<BlockReader> {
   return Promise.resolve().then(() => {
     if (!existsSync(indexFolder(folder))) {
       throw new HoldfastError('UNAVAILABLE', `There is no block store at ${folder} yet.`)
     }
-    return new Reader(folder, new BlockIndex(folder, { readOnly: true }), new SegmentFiles(folder))
+    return new Reader(folder, new BlockIndex(folder, { readOnly: true }), new SegmentFiles(folder), options)
   })
 }

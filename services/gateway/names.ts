@@ -51,8 +51,11 @@ export interface Names {
   publish(name: IpnsName, record: Uint8Array, options: Abortable): Promise<void>
 }
 
+/** Records that are kept, by this process or by another. */
+export type KeptRecords = Pick<RecordStore, 'label' | 'get' | 'put'>
+
 /** Names as this node resolves and keeps them. */
-export function namesOf({ resolver, store }: { resolver: NameResolver; store: RecordStore }): Names {
+export function namesOf({ resolver, store }: { resolver: NameResolver; store: KeptRecords }): Names {
   async function found(
     name: IpnsName,
     options: Abortable & { isRevalidated?: boolean },

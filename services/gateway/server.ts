@@ -28,6 +28,8 @@ export interface GatewayOptions {
   host: string
   /** 0: any free one. */
   port: number
+  /** Other gateway processes listen there too. @default false */
+  isShared?: boolean
   settings?: Partial<GatewaySettings>
   /** Hosts that it is known by. @default none: a path gateway under every host */
   hosts?: readonly GatewayHost[]
@@ -91,6 +93,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     host,
     port,
     settingName: 'HOLDFAST_GATEWAY_PORT',
+    isShared: options.isShared ?? false,
     limits: {
       headersMs: settings.headersTimeoutMs,
       keepAliveMs: settings.keepAliveMs,

@@ -38,6 +38,12 @@ export class DirectoryFile implements TransferDirectory {
     return this.#roles.get(publicKey)
   }
 
+  /** Reads what another process of this node has written since. */
+  async refresh(): Promise<void> {
+    const directory = await read(this.#file)
+    if (directory.version !== this.#directory.version && directory.version !== '') this.#use(directory)
+  }
+
   /** Takes a new directory into use, then writes it. */
   async replace(directory: Directory): Promise<void> {
     this.#use(directory)

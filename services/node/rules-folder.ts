@@ -15,6 +15,12 @@ export type FetchPart = (hash: string, part: number) => Promise<string>
 const KeptRules = GatewayRules.omit({ signingKeys: true })
 type KeptRules = z.infer<typeof KeptRules>
 
+/** Keys of signed URLs by tenant, and the database's time. */
+export interface UnwrittenRules {
+  nowMs: number | undefined
+  signingKeys: [number, Uint8Array[]][]
+}
+
 const MANIFEST = 'rules.json'
 
 /**
@@ -81,6 +87,17 @@ export class RulesFolder implements RulesInForce {
 
   nowMs(): number | undefined {
     return this.#clock && this.#clock.ms + performance.now() - this.#clock.at
+  }
+
+  /** What is in no file, for another process of this node. */
+  get unwritten(): UnwrittenRules {
+    return { nowMs: this.nowMs(), signingKeys: [...this.#signingKeys] }
+  }
+
+  /** Takes what the process that replaces the rules has in memory. */
+  hear({ nowMs, signingKeys }: UnwrittenRules): void {
+    if (nowMs !== undefined) this.heardClock(nowMs)
+    this.#signingKeys = new Map(signingKeys)
   }
 
   /** Takes the database's time, as it is just now. */

@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import type { BlockStore, StoreOptions } from '../blocks/contract.ts'
 import type { NameSink } from '../core/name-feed.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
-import type { RulesInForce } from '../core/rules-in-force.ts'
 import type { Registered } from '../core/sync.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
@@ -53,7 +52,7 @@ export interface NodeParts {
   transferClient: TransferClient
   directory: DirectoryFile
   /** What the gateway goes by. */
-  rules: RulesInForce
+  rules: RulesFolder
   peer: SupervisedPeer
 }
 

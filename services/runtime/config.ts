@@ -56,6 +56,11 @@ export const SETTINGS = {
     '4180',
     'Gateway of the first node; in the local cluster the next nodes take the following ports',
   ),
+  HOLDFAST_GATEWAY_WORKERS: setting(
+    count(0, 256),
+    '0',
+    'Gateway processes of a node, which share its port; one for each core serves the most; 0: the gateway is in the process of the node',
+  ),
   HOLDFAST_SWARM_PORT: setting(port, '4190', 'libp2p of the first node; likewise'),
   HOLDFAST_METRICS_PORT: setting(
     port,

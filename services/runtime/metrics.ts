@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Registry } from 'prom-client'
+import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client'
 import type { Config } from './config.ts'
 import { webApplication } from './http/application.ts'
 import { healthRoutes } from './http/health.ts'
@@ -10,22 +10,43 @@ import type { Log } from './log.ts'
 /** The process's metrics, and the private listener that shows them when a port is set. */
 export interface Metrics extends AsyncDisposable {
   registry: Registry
+  /** Adds what other processes count: their metrics, as `Registry.getMetricsAsJSON` gives them, are shown with these. */
+  include(others: OtherMetrics): void
 }
+
+type OtherMetrics = () => Promise<object[][]>
 
 /** @throws CONFIG when the port is taken */
 export async function startMetrics(config: Config, log: Log): Promise<Metrics> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const listening = config.HOLDFAST_METRICS_PORT === 0 ? undefined : await show(registry, config, log)
+  const sources: OtherMetrics[] = []
+  const shown = {
+    contentType: registry.contentType,
+    metrics: async () => await together(registry, (await Promise.all(sources.map((others) => others()))).flat()),
+  }
+  const listening = config.HOLDFAST_METRICS_PORT === 0 ? undefined : await show(shown, config, log)
   return {
     registry,
+    include: (others) => void sources.push(others),
     async [Symbol.asyncDispose]() {
       await listening?.[Symbol.asyncDispose]()
     },
   }
 }
 
-async function show(registry: Registry, config: Config, log: Log): Promise<AsyncDisposable> {
+/** Sums what several processes count alike. */
+async function together(registry: Registry, others: object[][]): Promise<string> {
+  if (others.length === 0) return await registry.metrics()
+  const own = await registry.getMetricsAsJSON()
+  return await AggregatorRegistry.aggregate([own, ...others] as (typeof own)[]).metrics()
+}
+
+async function show(
+  registry: Pick<Registry, 'contentType' | 'metrics'>,
+  config: Config,
+  log: Log,
+): Promise<AsyncDisposable> {
   const health = healthRoutes({ checks: {}, stopping: new AbortController().signal })
   return await listen(webApplication({ doors: [door([metricsRoute(registry), ...health])], log }), {
     host: config.HOLDFAST_HOST,

@@ -15,7 +15,7 @@ const LIVE_WITHIN_MS = 5_000
 
 let cluster: Cluster
 before(async () => {
-  cluster = await Cluster.start()
+  cluster = await Cluster.start({ HOLDFAST_GATEWAY_WORKERS: '2' })
 })
 after(() => cluster[Symbol.asyncDispose]())
 

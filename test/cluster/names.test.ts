@@ -17,7 +17,7 @@ interface NameView {
 
 let cluster: Cluster
 before(async () => {
-  cluster = await Cluster.start()
+  cluster = await Cluster.start({ HOLDFAST_GATEWAY_WORKERS: '2' })
 })
 after(() => cluster[Symbol.asyncDispose]())
 

@@ -18,7 +18,7 @@ export function httpMetrics(registry: Registry): HttpMetrics {
 }
 
 /** `GET /metrics` in the Prometheus text format. For a private listener: it tells how the cluster is used. */
-export function metricsRoute(registry: Registry): Route<never> {
+export function metricsRoute(registry: Pick<Registry, 'contentType' | 'metrics'>): Route<never> {
   return declareRoute(
     {
       method: 'GET',

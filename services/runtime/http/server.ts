@@ -34,6 +34,8 @@ export interface ListenOptions {
   port: number
   /** The setting that names the port, for the error when it is taken. */
   settingName: string
+  /** Other processes listen there too, and the system spreads connections over them (`SO_REUSEPORT`). @default false */
+  isShared?: boolean
   limits?: Partial<ServerLimits>
   /** TLS, when the listener speaks it. */
   tls?: TlsOptions
@@ -54,7 +56,7 @@ const HEADERS_CHECK_MS = SECOND_MS
  * @throws CONFIG with the name of the setting when the port is taken or the address is not ours
  */
 export async function listen(application: RequestListener, options: ListenOptions): Promise<Listening> {
-  const { host, port, settingName, tls } = options
+  const { host, tls } = options
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits }
   const inFlight = new Set<ServerResponse>()
   const settings = {
@@ -76,7 +78,7 @@ export async function listen(application: RequestListener, options: ListenOption
   })
   server.on('clientError', answerMalformed)
   capConnections(server, limits.connectionsPerAddress)
-  await bind(server, { host, port, settingName })
+  await bind(server, options)
   const address = server.address() as AddressInfo
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${address.port}`,
@@ -86,11 +88,29 @@ export async function listen(application: RequestListener, options: ListenOption
   }
 }
 
-async function bind(
-  server: Server,
-  { host, port, settingName }: { host: string; port: number; settingName: string },
-): Promise<void> {
-  server.listen({ host, port })
+type Place = Pick<ListenOptions, 'host' | 'port' | 'settingName' | 'isShared'>
+
+/**
+ * A port for processes that are to share it: the one that is asked for, or any free one.
+ * @throws CONFIG when another program has it, or when this system cannot share a port
+ */
+export async function claimSharedPort(place: Omit<Place, 'isShared'>): Promise<number> {
+  // Alone first: shared, it would be taken along with whoever shares it already.
+  const port = await tryPort(place)
+  return await tryPort({ ...place, port, isShared: true })
+}
+
+async function tryPort(place: Place): Promise<number> {
+  const server = createServer()
+  await bind(server, place)
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function bind(server: Server, { host, port, settingName, isShared = false }: Place): Promise<void> {
+  server.listen({ host, port, reusePort: isShared })
   try {
     await once(server, 'listening')
   } catch (cause) {
@@ -104,6 +124,7 @@ function complaint(code: string | undefined, host: string, port: number, setting
   if (code === 'EADDRINUSE')
     return `Port ${port} of ${host} is taken by another program; set ${settingName} to a free one.`
   if (code === 'EACCES') return `Port ${port} may not be used by this user; set ${settingName} to one above 1023.`
+  if (code === 'ENOTSUP') return 'This system cannot share a port among processes; set HOLDFAST_GATEWAY_WORKERS to 0.'
   return `Cannot listen on ${host}:${port} (${code ?? 'unknown'}); see ${settingName}.`
 }
 
