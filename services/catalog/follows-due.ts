@@ -8,14 +8,21 @@ export interface DueFollow extends SavedFollow {
   record: Buffer | null
 }
 
+/** Follows of what was published here are due since then: before all that have waited for their time. */
+export const HASTENED = `'epoch'::timestamptz`
+
 /**
- * Takes follows that are due. Each is given to one process, and comes back after its time whatever becomes of it: a process
- * that dies loses nothing.
+ * Takes follows that are due, those first that were hastened. Each is given to one process, and comes back after its time
+ * whatever becomes of it: a process that dies loses nothing.
+ * @param hastenedOnly no others: they may each take long
  */
-export async function takeDueFollows(sql: Sql, limit: number): Promise<DueFollow[]> {
+export async function takeDueFollows(
+  sql: Sql,
+  { limit, hastenedOnly }: { limit: number; hastenedOnly: boolean },
+): Promise<DueFollow[]> {
   const rows = await sql.query<FollowRow & { tenantId: number; record: Buffer | null }>(
     `with due as (
-       select id from follow where next_at <= now() order by next_at limit $1 for update skip locked)
+       select id from follow where next_at <= ${hastenedOnly ? HASTENED : 'now()'} order by next_at limit $1 for update skip locked)
      update follow f set next_at = now() + make_interval(secs => f.every_ms / 1000.0) from due where f.id = due.id
      returning ${FOLLOW_COLUMNS}, f.tenant_id as "tenantId", f.record`,
     [limit],
@@ -37,7 +44,7 @@ export async function noteFollowProblem(
 }
 
 /**
- * Lets follows of names come at once of which records were published here.
+ * Lets follows of names come first of which records were published here.
  * @param after version of the feed up to which that was done
  * @returns the version up to which it is done now
  */
@@ -46,8 +53,8 @@ export async function hastenFollows(sql: Sql, after: string): Promise<string> {
   const version = feed?.version ?? after
   if (version === after) return after
   await sql.run(
-    `update follow f set next_at = now() from ipns_name i
-      where i.version > $1 and i.version <= $2 and f.name = i.name and f.next_at > now()
+    `update follow f set next_at = ${HASTENED} from ipns_name i
+      where i.version > $1 and i.version <= $2 and f.name = i.name and f.next_at > ${HASTENED}
         and f.record is distinct from i.record`,
     [after, version],
   )

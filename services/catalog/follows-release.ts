@@ -2,7 +2,7 @@ import type { PinStatus } from '../core/pin.ts'
 import type { Database, Sql } from './database.ts'
 import { removePins } from './pins-remove.ts'
 
-/** Time to publish a version that was reserved. */
+/** Time to publish a version that was reserved; once it is published it stays reserved until a look has seen it. */
 const RESERVED_MS = 600_000
 /** How long it takes at most until a version that is not pinned yet is looked at again. */
 const LONGEST_PAUSE_MS = 3_600_000
@@ -15,7 +15,7 @@ export interface JudgedVersion {
   isCurrent: boolean
   /** The name has led there. */
   wasCurrent: boolean
-  /** Somebody is about to publish it. */
+  /** Somebody is about to publish it, or has and no look has seen it yet. */
   isReserved: boolean
 }
 
@@ -70,7 +70,9 @@ async function releaseOf(sql: Sql, followId: string, pauseMs: number): Promise<n
   if (follow === undefined) return 0
   const versions = await sql.query<JudgedVersion & { cid: Buffer; pinId: string }>(
     `select v.cid, v.pin_id as "pinId", p.status, v.current_at is not null as "wasCurrent",
-            v.cid is not distinct from f.cid as "isCurrent", coalesce(v.reserved_at > now() - make_interval(secs => $2 / 1000.0), false) as "isReserved"
+            v.cid is not distinct from f.cid as "isCurrent",
+            coalesce(v.current_at >= v.reserved_at or v.reserved_at > now() - make_interval(secs => $2 / 1000.0), false)
+              as "isReserved"
        from follow_version v
        join follow f on f.id = v.follow_id
        left join pin p on p.tenant_id = f.tenant_id and p.id = v.pin_id

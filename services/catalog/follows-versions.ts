@@ -2,7 +2,7 @@ import type { CID } from 'multiformats/cid'
 import { toV1 } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { Database, Sql } from './database.ts'
-import type { DueFollow } from './follows-due.ts'
+import { HASTENED, type DueFollow } from './follows-due.ts'
 import { insertPins } from './pins-insert.ts'
 import { removePins } from './pins-remove.ts'
 import { getPin, type PinRow } from './pins.ts'
@@ -109,7 +109,7 @@ export async function notePublished(
       followId,
       pinId,
     ])
-    await sql.run('update follow set checked_at = clock_timestamp(), next_at = now() where id = $1', [followId])
+    await sql.run(`update follow set checked_at = clock_timestamp(), next_at = ${HASTENED} where id = $1`, [followId])
   })
 }
 

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { createIpnsRecord } from '../../services/naming/create-record.ts'
 import type { TxtRecord } from '../../services/naming/dnslink.ts'
@@ -6,6 +9,7 @@ import { generateSigningKey } from '../../services/naming/signing-key.ts'
 import { startFollower } from '../../services/republisher/follower.ts'
 import { failure, memoryLog } from '../support/web.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
+import { addNode } from '../support/node-rows.ts'
 import { cidOf } from '../support/pins.ts'
 import { settlePinsOf } from '../support/pinned.ts'
 import { until } from '../support/until.ts'
@@ -155,6 +159,31 @@ test('domains are followed by their DNSLinks, over names and paths; what leads n
   txt.set('_dnslink.site.example', `dnslink=/ipfs/${cid('next')}`)
   await lookAgain(api)
   assert.equal((await hasVersions(api, 'site.example', 'next', 'root')).problem, null)
+})
+
+test('what is published here is noticed while names that nodes are slow to find fill all room', async () => {
+  await using opened = await withFollower()
+  const { api } = opened
+  const asked = new Set<string>()
+  const hanging = createServer((request) => asked.add(request.url ?? '')).listen(0, '127.0.0.1')
+  await once(hanging, 'listening')
+  try {
+    await addNode(api.db, { name: 'slow', region: 'shanghai' })
+    const { port } = hanging.address() as AddressInfo
+    await api.db.run('update node set gateway = $1', [`http://127.0.0.1:${port}`])
+    const slow = Array.from({ length: 40 }, () => generateSigningKey().name.text)
+    for (const name of slow) await api.json('PUT', `/v1/follows/${name}`, { body: {} })
+    await until('no room', () => asked.size >= 32)
+    const { name } = await api.json<{ name: string }>('POST', '/v1/names', { body: { value: cid('one') } })
+    await api.json('PUT', `/v1/follows/${name}`, { body: {} })
+    for (const [index, text] of ['two', 'three'].entries()) {
+      await api.json('PUT', `/v1/names/${name}`, { body: { value: cid(text) } })
+      await hasVersions(api, name, ...['three', 'two'].slice(1 - index))
+    }
+  } finally {
+    hanging.closeAllConnections()
+    hanging.close()
+  }
 })
 
 test('of two followers a name is done by one, and each version is pinned once', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { EXIT } from '../../services/cli/exit-codes.ts'
+import { releaseVersions } from '../../services/catalog/follows-release.ts'
 import { startFollower } from '../../services/republisher/follower.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
 import { addNode } from '../support/node-rows.ts'
@@ -49,7 +50,7 @@ async function pins(api: TestApi): Promise<string[]> {
 }
 
 /** Runs a follower while `work` runs. */
-async function followed(api: TestApi, work: () => Promise<void>): Promise<void> {
+async function followed(api: TestApi, work: () => Promise<unknown>): Promise<void> {
   const stop = new AbortController()
   const { db, wakes } = api
   const ended = startFollower({ db, wakes, links: {}, log: memoryLog().log, everyMs: 20, signal: stop.signal })
@@ -118,6 +119,24 @@ test('old versions are released once the new one is live; the same content twice
     assert.deepEqual(kept, [c, again, again, undefined])
   })
 })
+
+test('what is live keeps its pin however long nobody has looked at the name', async () => {
+  await using api = await openTestApi()
+  const [a, b] = [await pinned(api, 'a'), await pinned(api, 'b')]
+  await published(api, 'site', { pin: a, keep: 1 })
+  await followed(api, () => until('a look', async () => (await reserved(api)) === 0))
+  await published(api, 'site', { pin: b })
+  await api.db.run(
+    `update follow_version set reserved_at = reserved_at - interval '1 h', current_at = current_at - interval '1 h'`,
+  )
+  const { released } = await releaseVersions(api.db, { limit: 10, pauseMs: 0 })
+  assert.equal(released, 0)
+  await followed(api, () => until('b alone', async () => (await pins(api)).join() === b))
+})
+
+async function reserved(api: TestApi): Promise<number> {
+  return (await api.db.query('select from follow_version where reserved_at is not null')).length
+}
 
 test('what is published by hand is kept as well', async () => {
   await using api = await openTestApi()
