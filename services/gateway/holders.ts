@@ -1,85 +1,138 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import { cidKey } from '../core/cid.ts'
 import { SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
 import type { TransferClient } from '../transfer/client.ts'
+import { HolderChoice } from './holder-choice.ts'
 
 /** Blocks that other nodes of the cluster hold. */
 export interface Holders {
   /**
    * The block, verified, from the nearest node that has it; undefined when none has.
-   * @param root whose DAG is being read: the node that had its last block is asked first
+   * @param root whose DAG is being read: nodes that had other blocks of it are asked first
    */
   find(cid: CID, root: CID, options: { signal: AbortSignal }): Promise<Uint8Array | undefined>
 }
 
 export interface HoldersOptions {
-  client: Pick<TransferClient, 'has' | 'block'>
+  client: Pick<TransferClient, 'has' | 'block' | 'rttMs'>
   /** Names of the nodes that are up, without this one. Read at each use. */
   nodes: () => readonly string[]
   log: Log
 }
 
-const REMEMBERED_ROOTS = 10_000
 /** A node that does not say by then whether it has a block counts as one that has not: a miss is not held up by it. */
 const ASK_MS = 2 * SECOND_MS
 
+interface Taken {
+  node: string
+  bytes: Uint8Array | undefined
+}
+
 /**
- * Asks all nodes at once which of them has a block, takes it from the first that says so (which makes it the nearest
- * just now), and remembers that node for the root. A node that fails, stalls or sends wrong bytes is passed over.
+ * Takes each block from the best of the nodes that are known to have some of its root; when those do not give it, asks all
+ * others at once who has it, and remembers who said yes. A node that takes longer than usual is not waited for: the next
+ * is asked as well, and the first that gives the block wins. One that fails or sends wrong bytes is left alone for a while.
  */
 export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
-  const lastHolder = new Map<string, string>()
+  const choice = new HolderChoice((node) => client.rttMs(node))
+  const known = new KnownHolders()
+
+  /** Nodes to ask for the block, as far as they are wanted. */
+  async function* candidates(cid: CID, root: string, signal: AbortSignal): AsyncGenerator<string> {
+    const up = nodes()
+    const likely = choice.order(up.filter((node) => known.has(root, node)))
+    for (const node of likely) yield* counted(node)
+    const others = choice.order(up.filter((node) => !likely.includes(node)))
+    for await (const node of whoHas(others, { cid, root, signal })) yield* counted(node)
+  }
+
+  /** The node is busy with the block from the moment in which it is chosen, so that the next block is asked elsewhere. */
+  function* counted(node: string): Generator<string> {
+    using _ = choice.asking(node)
+    yield node
+  }
 
   async function find(cid: CID, root: CID, { signal }: { signal: AbortSignal }): Promise<Uint8Array | undefined> {
     const key = cidKey(root)
-    const up = nodes()
-    const last = up.find((node) => node === lastHolder.get(key))
-    if (last !== undefined) {
-      const bytes = await take(last, cid, signal)
-      if (bytes !== undefined) return bytes
-    }
-    const others = up.filter((node) => node !== last)
-    for await (const node of whoHas(others, cid, signal)) {
-      const bytes = await take(node, cid, signal)
-      if (bytes === undefined) continue
-      remember(lastHolder, key, node)
-      return bytes
-    }
-    return undefined
-  }
-
-  function take(node: string, cid: CID, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    return unlessFailed(node, signal, () => client.block(node, cid, { signal }))
-  }
-
-  /** The nodes that say yes, in the order in which they do. */
-  async function* whoHas(asked: readonly string[], cid: CID, signal: AbortSignal): AsyncGenerator<string> {
     const enough = new AbortController()
-    const limit = AbortSignal.any([signal, enough.signal, AbortSignal.timeout(ASK_MS)])
-    const open = new Map(
-      asked.map((node) => {
-        const answer = unlessFailed(node, signal, () => client.has(node, [cid], { signal: limit }))
-        return [node, answer.then((held) => ({ node, yes: held?.[0] === true }))]
-      }),
-    )
+    const either = AbortSignal.any([signal, enough.signal])
+    const others = candidates(cid, key, signal)
+    const running = new Map<string, Promise<Taken>>()
+    let next: Promise<string | undefined> | undefined
+    let last = ''
     try {
-      while (open.size > 0) {
-        const { node, yes } = await Promise.race(open.values())
-        open.delete(node)
-        if (yes) yield node
+      for (;;) {
+        const isIdle = running.size === 0
+        const wait = isIdle ? undefined : patience(last, either)
+        const another = async (): Promise<{ next: string | undefined }> => {
+          await wait
+          next ??= others.next().then(({ value }) => value ?? undefined)
+          return { next: await next }
+        }
+        const event = await Promise.race([...running.values(), ...(last === NOBODY ? [] : [another()])])
+        if ('next' in event) {
+          next = undefined
+          last = event.next ?? NOBODY
+          if (event.next !== undefined) running.set(event.next, take(event.next, { cid, root: key, signal: either }))
+          else if (isIdle) return undefined
+          continue
+        }
+        running.delete(event.node)
+        if (event.bytes !== undefined) return event.bytes
+        if (running.size === 0 && last === NOBODY) return undefined
       }
     } finally {
       enough.abort()
+      void others.return(undefined)
     }
   }
 
-  async function unlessFailed<T>(node: string, signal: AbortSignal, call: () => Promise<T>): Promise<T | undefined> {
+  function patience(node: string, signal: AbortSignal): Promise<void> {
+    return delay(choice.patienceMs(node), undefined, { signal }).catch(() => undefined)
+  }
+
+  async function take(node: string, { cid, root, signal }: Asked): Promise<Taken> {
+    const begun = performance.now()
     try {
-      return await call()
+      const bytes = await client.block(node, cid, { signal })
+      choice.answered(node, performance.now() - begun)
+      if (bytes === undefined) known.forget(root, node)
+      else known.add(root, node)
+      return { node, bytes }
+    } catch (error) {
+      if (!signal.aborted) {
+        choice.failed(node)
+        log.debug({ err: error, node }, 'a node did not give a block')
+      }
+      return { node, bytes: undefined }
+    }
+  }
+
+  /** The nodes that say yes, in the order in which they do. All answers are remembered, also of those that come later. */
+  async function* whoHas(asked: readonly string[], about: Asked): AsyncGenerator<string> {
+    const limit = AbortSignal.any([about.signal, AbortSignal.timeout(ASK_MS)])
+    const open = new Map(asked.map((node) => [node, doesHave(node, about, limit)]))
+    while (open.size > 0) {
+      const { node, yes } = await Promise.race(open.values())
+      open.delete(node)
+      if (yes) yield node
+    }
+  }
+
+  async function doesHave(
+    node: string,
+    { cid, root }: Asked,
+    signal: AbortSignal,
+  ): Promise<{ node: string; yes: boolean }> {
+    try {
+      const [yes = false] = await client.has(node, [cid], { signal })
+      if (yes) known.add(root, node)
+      return { node, yes }
     } catch (error) {
       if (!signal.aborted) log.debug({ err: error, node }, 'a node could not be asked for a block')
-      return undefined
+      return { node, yes: false }
     }
   }
 
@@ -92,9 +145,35 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
   }
 }
 
-function remember(lastHolder: Map<string, string>, root: string, node: string): void {
-  lastHolder.delete(root)
-  lastHolder.set(root, node)
-  const [oldest] = lastHolder.keys()
-  if (lastHolder.size > REMEMBERED_ROOTS && oldest !== undefined) lastHolder.delete(oldest)
+interface Asked {
+  cid: CID
+  root: string
+  signal: AbortSignal
+}
+
+/** No node has this name. */
+const NOBODY = '\0'
+
+const REMEMBERED_ROOTS = 10_000
+
+/** Which nodes had blocks of which roots, the roots that were read last. */
+class KnownHolders {
+  readonly #roots = new Map<string, Set<string>>()
+
+  has(root: string, node: string): boolean {
+    return this.#roots.get(root)?.has(node) ?? false
+  }
+
+  add(root: string, node: string): void {
+    const nodes = this.#roots.get(root) ?? new Set()
+    nodes.add(node)
+    this.#roots.delete(root)
+    this.#roots.set(root, nodes)
+    const [oldest] = this.#roots.keys()
+    if (this.#roots.size > REMEMBERED_ROOTS && oldest !== undefined) this.#roots.delete(oldest)
+  }
+
+  forget(root: string, node: string): void {
+    this.#roots.get(root)?.delete(node)
+  }
 }

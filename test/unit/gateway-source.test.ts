@@ -19,6 +19,14 @@ class Cluster {
   readonly calls: string[] = []
   failing: string | undefined
   lying: string | undefined
+  /** Answers no call for a block until it is aborted. */
+  stalling: string | undefined
+  /** Round trips by node. */
+  readonly distances = new Map<string, number>()
+
+  rttMs(node: string): number | undefined {
+    return this.distances.get(node)
+  }
 
   has(node: string, cids: readonly CID[]): Promise<boolean[]> {
     this.calls.push(`has ${node}`)
@@ -26,8 +34,10 @@ class Cluster {
     return Promise.resolve(cids.map((cid) => this.nodes.get(node)?.has(cid) ?? false))
   }
 
-  async block(node: string, cid: CID): Promise<Uint8Array | undefined> {
+  async block(node: string, cid: CID, options: { signal?: AbortSignal } = {}): Promise<Uint8Array | undefined> {
     this.calls.push(`block ${node}`)
+    if (node === this.stalling)
+      return await new Promise((_, reject) => options.signal?.addEventListener('abort', reject))
     if (node === this.failing) throw new HoldfastError('UPSTREAM_FAILED', 'The node is gone.')
     if (node === this.lying) throw new HoldfastError('HASH_MISMATCH', 'Bytes do not match.')
     return this.nodes.get(node)?.get(cid)
@@ -74,6 +84,51 @@ suite('a block', () => {
     const cid = new MemoryBlocks().addRaw(Buffer.from('thrice'))
     assert.deepEqual(await source(new MemoryBlocks()).of(cid).get(cid), new Uint8Array(Buffer.from('thrice')))
     assert.ok(cluster.calls.includes('block shanghai'))
+  })
+
+  test('comes from the nearest holder, and from a further one when the nearest is silent', async () => {
+    const { cluster, source } = clusterOf('frankfurt', 'virginia', 'shanghai')
+    const bodies = ['1', '2', '3'].map((text) => Buffer.from(text))
+    for (const node of cluster.nodes.keys()) for (const bytes of bodies) held(cluster, node).addRaw(bytes)
+    const [first, second, third] = bodies.map((bytes) => new MemoryBlocks().addRaw(bytes)) as [CID, CID, CID]
+    const blocks = source(new MemoryBlocks()).of(first)
+    await blocks.get(first)
+    cluster.distances.set('frankfurt', 90).set('virginia', 3).set('shanghai', 200)
+    cluster.calls.length = 0
+    await blocks.get(second)
+    assert.deepEqual(cluster.calls, ['block virginia'])
+    cluster.calls.length = 0
+    cluster.stalling = 'virginia'
+    assert.deepEqual(await blocks.get(third), new Uint8Array(Buffer.from('3')))
+    assert.deepEqual(cluster.calls, ['block virginia', 'block frankfurt'])
+  })
+
+  test('is asked of another holder than the blocks before it that are still on their way', async () => {
+    const { cluster, source } = clusterOf('frankfurt', 'virginia', 'shanghai')
+    const bodies = Array.from({ length: 13 }, (_, index) => Buffer.from(`block ${index}`))
+    for (const node of cluster.nodes.keys()) for (const bytes of bodies) held(cluster, node).addRaw(bytes)
+    const [root, ...others] = bodies.map((bytes) => new MemoryBlocks().addRaw(bytes)) as [CID, ...CID[]]
+    const blocks = source(new MemoryBlocks()).of(root)
+    await blocks.get(root)
+    cluster.calls.length = 0
+    await Promise.all(others.map((cid) => blocks.get(cid)))
+    const byNode = [...Map.groupBy(cluster.calls, (call) => call).values()].map((calls) => calls.length)
+    assert.deepEqual(byNode, [4, 4, 4])
+  })
+
+  test('is not asked of a node that has just failed while another has it', async () => {
+    const { cluster, source } = clusterOf('frankfurt', 'virginia')
+    const bodies = ['1', '2', '3'].map((text) => Buffer.from(text))
+    for (const node of cluster.nodes.keys()) for (const bytes of bodies) held(cluster, node).addRaw(bytes)
+    const [first, second, third] = bodies.map((bytes) => new MemoryBlocks().addRaw(bytes)) as [CID, CID, CID]
+    const blocks = source(new MemoryBlocks()).of(first)
+    await blocks.get(first)
+    cluster.distances.set('frankfurt', 1).set('virginia', 50)
+    cluster.failing = 'frankfurt'
+    await blocks.get(second)
+    cluster.calls.length = 0
+    await blocks.get(third)
+    assert.deepEqual(cluster.calls, ['block virginia'])
   })
 
   test('that nobody has is undefined', async () => {

@@ -80,6 +80,7 @@ test('a block that the disk spoiled comes from another holder', async () => {
   const client = {
     has: (_node: string, cids: readonly CID[]) => Promise.resolve(cids.map((cid) => there.has(cid))),
     block: (_node: string, cid: CID) => there.get(cid),
+    rttMs: () => undefined,
   }
   const holders = findHolders({ client, nodes: () => ['there'], log: pino({ level: 'silent' }) })
   await using gateway = await openGateway(here, { holders })

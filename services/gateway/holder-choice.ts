@@ -1,0 +1,82 @@
+import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
+
+/** What is known of another node as a source of blocks. */
+interface Record {
+  /** Blocks that are asked of it just now. */
+  inFlight: number
+  /** Mean time of a block. */
+  usualMs: number | undefined
+  failures: number
+  restsUntil: number
+}
+
+/** A node of which nothing is known is worth a try before a far one. */
+const UNKNOWN_RTT_MS = 20
+/** Weight of the newest block in the mean. */
+const NEWEST = 0.2
+const LEAST_PATIENCE_MS = 100
+const FIRST_PATIENCE_MS = SECOND_MS / 2
+const FIRST_REST_MS = SECOND_MS
+const LONGEST_REST_MS = MINUTE_MS
+
+/**
+ * Which of several nodes a block is asked of: the nearest by round trip, weighed by what it is busy with, so that the
+ * blocks of a large file come from several at once where they are about as near; those that failed lately come last.
+ */
+export class HolderChoice {
+  readonly #rttMs: (node: string) => number | undefined
+  readonly #records = new Map<string, Record>()
+
+  constructor(rttMs: (node: string) => number | undefined) {
+    this.#rttMs = rttMs
+  }
+
+  /** The best first. */
+  order(nodes: readonly string[]): string[] {
+    const now = performance.now()
+    const costs = new Map(nodes.map((node) => [node, this.#cost(node, now)]))
+    return [...nodes].sort((a, b) => (costs.get(a) ?? 0) - (costs.get(b) ?? 0))
+  }
+
+  #cost(node: string, now: number): number {
+    const { inFlight, restsUntil } = this.#record(node)
+    const rest = Math.max(0, restsUntil - now)
+    return (this.#rttMs(node) ?? UNKNOWN_RTT_MS) * (1 + inFlight) + rest * MINUTE_MS
+  }
+
+  /** How long a block from the node may take before another is asked as well. */
+  patienceMs(node: string): number {
+    const { usualMs } = this.#record(node)
+    return usualMs === undefined ? FIRST_PATIENCE_MS : Math.max(LEAST_PATIENCE_MS, 3 * usualMs)
+  }
+
+  /** Counts a block that is asked of the node until it is disposed. */
+  asking(node: string): Disposable {
+    const record = this.#record(node)
+    record.inFlight += 1
+    return { [Symbol.dispose]: () => void (record.inFlight -= 1) }
+  }
+
+  answered(node: string, ms: number): void {
+    const record = this.#record(node)
+    record.usualMs = record.usualMs === undefined ? ms : record.usualMs * (1 - NEWEST) + ms * NEWEST
+    record.failures = 0
+    record.restsUntil = 0
+  }
+
+  /** A node that fails is left alone for longer and longer. */
+  failed(node: string): void {
+    const record = this.#record(node)
+    const restMs = Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** record.failures)
+    record.failures += 1
+    record.restsUntil = performance.now() + restMs
+  }
+
+  #record(node: string): Record {
+    const known = this.#records.get(node)
+    if (known !== undefined) return known
+    const made = { inFlight: 0, usualMs: undefined, failures: 0, restsUntil: 0 }
+    this.#records.set(node, made)
+    return made
+  }
+}
