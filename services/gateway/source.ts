@@ -10,6 +10,7 @@ import type { PeerClient } from '../swarm/client.ts'
 import { BlockCache } from './block-cache.ts'
 import type { Holders } from './holders.ts'
 import type { Level } from './metrics.ts'
+import { Misses } from './misses.ts'
 import { SingleFlight } from './single-flight.ts'
 
 /** Blocks of one DAG. */
@@ -47,6 +48,7 @@ export interface SourceOptions {
 export function chainSources({ store, holders, network, cacheBytes, onFound, log }: SourceOptions): GatewaySource {
   const cache = new BlockCache(cacheBytes)
   const buffers = new UsedBuffers()
+  const misses = new Misses()
   const fetches = new SingleFlight<Uint8Array | undefined>()
 
   /** @throws CORRUPT_BLOCK, STORAGE_FAILED */
@@ -70,6 +72,10 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
       log.warn({ err: error, cid: cid.toString() }, 'a block could not be read from this disk')
       failure = error
     }
+    if (misses.has(key)) {
+      if (failure !== undefined) throw failure
+      return undefined
+    }
     const found = await fetches.share(key, (signal) => fromElsewhere(key, cid, root, signal), options?.signal)
     if (found === undefined && failure !== undefined) throw failure
     return found
@@ -79,7 +85,8 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
     const held = await holders?.find(cid, root, { signal })
     const bytes = held ?? (await network?.block(cid, { signal }))
     onFound?.(held !== undefined ? 'holder' : bytes === undefined ? 'nowhere' : 'network')
-    if (bytes !== undefined) cache.offer(key, bytes)
+    if (bytes === undefined) misses.add(key)
+    else cache.offer(key, bytes)
     return bytes
   }
 

@@ -7,6 +7,7 @@ import type { Gateway } from '../../services/gateway/server.ts'
 import { lying, Nodes, storeFile, type TestNode } from '../transfer/nodes.ts'
 import { cidOf, pseudoRandomBytes } from '../support/dag.ts'
 import { ask, openGateway } from '../support/gateway.ts'
+import { until } from '../support/until.ts'
 
 const FILE = pseudoRandomBytes(7, 5_000_000)
 
@@ -58,6 +59,6 @@ suite('a gateway of a node that holds nothing', () => {
     up = ['liar']
     assert.equal((await ask(gateway.url, `/ipfs/${cid.toString()}`)).status, 404)
     up = ['liar', 'holder']
-    assert.equal((await ask(gateway.url, `/ipfs/${cid.toString()}`)).status, 200)
+    await until('the content again', async () => (await ask(gateway.url, `/ipfs/${cid.toString()}`)).status === 200)
   })
 })

@@ -9,6 +9,7 @@ import { findHolders } from '../../services/gateway/holders.ts'
 import { SingleFlight } from '../../services/gateway/single-flight.ts'
 import { chainSources, type GatewaySource } from '../../services/gateway/source.ts'
 import { MemoryBlocks } from '../support/dag.ts'
+import { until } from '../support/until.ts'
 
 const log = pino({ level: 'silent' })
 const signal = new AbortController().signal
@@ -135,6 +136,21 @@ suite('a block', () => {
     const { source } = clusterOf('frankfurt')
     const cid = new MemoryBlocks().addRaw(Buffer.from('nowhere'))
     assert.equal(await source(new MemoryBlocks()).of(cid).get(cid), undefined)
+  })
+
+  test('that nobody had a moment ago is asked of nobody, until it is here or a second has passed', async () => {
+    const { cluster, source } = clusterOf('frankfurt')
+    const own = new MemoryBlocks()
+    const bytes = Buffer.from('not yet')
+    const cid = new MemoryBlocks().addRaw(bytes)
+    const blocks = source(own).of(cid)
+    assert.equal(await blocks.get(cid), undefined)
+    held(cluster, 'frankfurt').addRaw(bytes)
+    assert.equal(await blocks.get(cid), undefined)
+    assert.deepEqual(cluster.calls, ['has frankfurt'])
+    await until('the end of the second', () => blocks.get(cid))
+    own.addRaw(bytes)
+    assert.deepEqual(await blocks.get(cid), new Uint8Array(bytes))
   })
 
   test('that this disk spoiled is taken from another holder, and the failure told when there is none', async () => {
