@@ -14,6 +14,7 @@ import { ENGINE_FLAGS } from './runtime/engine-flags.ts'
 import { claimSharedPort } from './runtime/http/server.ts'
 import type { Log } from './runtime/log.ts'
 import { loop } from './runtime/loop.ts'
+import type { MetricOfOther } from './runtime/metrics.ts'
 import { superviseChild, type SupervisedChild } from './runtime/supervised-child.ts'
 
 export interface WorkersOptions {
@@ -31,7 +32,7 @@ export interface GatewayWorkers extends AsyncDisposable {
   /** Has a record served by all of them. */
   offer(name: string, record: Uint8Array): void
   /** The metrics of each; one that does not answer at once is left out. */
-  metrics(): Promise<object[][]>
+  metrics(): Promise<MetricOfOther[]>
 }
 
 /** What a worker may use; its caches are bounded far below. */
@@ -76,8 +77,7 @@ export async function startGatewayWorkers(config: Config, options: WorkersOption
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     offer,
     async metrics() {
-      const counted = await Promise.all(workers.map((worker) => worker.metrics()))
-      return counted.filter((metrics) => metrics !== undefined)
+      return (await Promise.all(workers.map((worker) => worker.metrics()))).flat()
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
@@ -89,12 +89,14 @@ interface WorkerOptions extends WorkersOptions {
 }
 
 class Worker implements AsyncDisposable {
+  readonly #index: number
   readonly #options: WorkerOptions
   readonly #child: SupervisedChild
-  readonly #counting = new Map<number, (metrics: object[]) => void>()
+  readonly #counting = new Map<number, (metrics: MetricOfOther[]) => void>()
   #id = 0
 
   constructor(index: number, options: WorkerOptions) {
+    this.#index = index
     this.#options = options
     const { folder, port, log } = options
     this.#child = superviseChild(
@@ -131,16 +133,16 @@ class Worker implements AsyncDisposable {
     return this.#child.ready({ signal })
   }
 
-  /** Undefined when it does not answer in time. */
-  async metrics(): Promise<object[] | undefined> {
+  /** With the process as a label: one that starts anew begins at 0, which in a sum would be taken for a start of all. */
+  async metrics(): Promise<MetricOfOther[]> {
     const id = ++this.#id
-    const { promise, resolve } = Promise.withResolvers<object[]>()
+    const { promise, resolve } = Promise.withResolvers<MetricOfOther[]>()
     this.#counting.set(id, resolve)
     this.tell({ kind: 'count', id })
     const late = new AbortController()
     const timeout = delay(COUNTED_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined)
     try {
-      return await Promise.race([promise, timeout])
+      return labelled((await Promise.race([promise, timeout])) ?? [], String(this.#index))
     } finally {
       late.abort()
       this.#counting.delete(id)
@@ -148,7 +150,8 @@ class Worker implements AsyncDisposable {
   }
 
   #hear(message: FromWorker): void {
-    if (message.kind === 'put') void this.#put(message)
+    if (message.kind === 'hello') this.tellState()
+    else if (message.kind === 'put') void this.#put(message)
     else if (message.kind === 'counted') this.#counting.get(message.id)?.(message.metrics)
     else void this.#reread(message.cid)
   }
@@ -178,6 +181,13 @@ class Worker implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child[Symbol.asyncDispose]()
   }
+}
+
+function labelled(metrics: MetricOfOther[], worker: string): MetricOfOther[] {
+  return metrics.map((metric) => ({
+    ...metric,
+    values: metric.values.map((value) => ({ ...value, labels: { ...value.labels, worker } })),
+  }))
 }
 
 function base64(bytes: Uint8Array): string {

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path'
-import { Registry } from 'prom-client'
+import { collectDefaultMetrics, Registry } from 'prom-client'
 import { openBlockReader } from './blocks/reader.ts'
 import { HoldfastError } from './core/errors.ts'
 import { SECOND_MS } from './core/units.ts'
@@ -7,6 +7,7 @@ import type { FromWorker, ToWorker } from './gateway-worker-messages.ts'
 import type { KeptRecords } from './gateway/names.ts'
 import { parseIpnsName } from './naming/ipns-name.ts'
 import { verifyIpnsRecord, type IpnsRecord } from './naming/ipns-record.ts'
+import type { NameResolver } from './naming/name-resolver.ts'
 import { recordsIn } from './naming/record-store.ts'
 import { DirectoryFile } from './node/directory-file.ts'
 import { RulesFolder } from './node/rules-folder.ts'
@@ -43,9 +44,34 @@ export async function runGatewayProcess(config: Config, log: Log, signal: AbortS
   const transferClient = opened.use(openTransferClient({ identity, directory }))
   const peer = opened.use(connectPeer(peerSocket(folder)))
   const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
   registry.setDefaultLabels({ node: config.HOLDFAST_NODE_NAME ?? '' })
   let ownName = config.HOLDFAST_NODE_NAME ?? ''
   const shelf = (name: string): string => join(folder, name)
+  let resolver: NameResolver | undefined
+  const informed = Promise.withResolvers<void>()
+  const onMessage = (message: ToWorker): void => {
+    if (message.kind === 'state') {
+      ownName = message.name
+      rules.hear({
+        nowMs: message.nowMs,
+        signingKeys: message.signingKeys.map(([tenant, keys]) => [tenant, keys.map(bytesOf)]),
+      })
+      informed.resolve()
+    } else if (message.kind === 'offer') {
+      const name = parseIpnsName(message.name)
+      resolver?.offer(name, verifyIpnsRecord(name, bytesOf(message.record)))
+    } else if (message.kind === 'count') {
+      void registry.getMetricsAsJSON().then((metrics) => parent.tell({ kind: 'counted', id: message.id, metrics }))
+    } else {
+      node.hear(message)
+    }
+  }
+  process.on('message', onMessage)
+  opened.defer(() => void process.off('message', onMessage))
+  parent.tell({ kind: 'hello' } satisfies FromWorker)
+  // Without the keys and the time, signed URLs would be refused that are good.
+  await Promise.race([informed.promise, aborted(until)])
   const gateway = opened.use(
     await openNodeGateway(config, {
       store,
@@ -65,24 +91,7 @@ export async function runGatewayProcess(config: Config, log: Log, signal: AbortS
       log,
     }),
   )
-  const onMessage = (message: ToWorker): void => {
-    if (message.kind === 'state') {
-      ownName = message.name
-      rules.hear({
-        nowMs: message.nowMs,
-        signingKeys: message.signingKeys.map(([tenant, keys]) => [tenant, keys.map(bytesOf)]),
-      })
-    } else if (message.kind === 'offer') {
-      const name = parseIpnsName(message.name)
-      gateway.resolver.offer(name, verifyIpnsRecord(name, bytesOf(message.record)))
-    } else if (message.kind === 'count') {
-      void registry.getMetricsAsJSON().then((metrics) => parent.tell({ kind: 'counted', id: message.id, metrics }))
-    } else {
-      node.hear(message)
-    }
-  }
-  process.on('message', onMessage)
-  opened.defer(() => void process.off('message', onMessage))
+  resolver = gateway.resolver
   const refreshing = loop('refresh', () => Promise.all([directory.refresh(), rules.refresh()]).then(() => undefined), {
     everyMs: REFRESH_MS,
     log,

@@ -10,11 +10,14 @@ import type { Log } from './log.ts'
 /** The process's metrics, and the private listener that shows them when a port is set. */
 export interface Metrics extends AsyncDisposable {
   registry: Registry
-  /** Adds what other processes count: their metrics, as `Registry.getMetricsAsJSON` gives them, are shown with these. */
+  /** Adds what other processes count. Their labels tell them from this one and from each other. */
   include(others: OtherMetrics): void
 }
 
-type OtherMetrics = () => Promise<object[][]>
+/** One metric of another process, as `Registry.getMetricsAsJSON` gives it. */
+export type MetricOfOther = Awaited<ReturnType<Registry['getMetricsAsJSON']>>[number]
+
+type OtherMetrics = () => Promise<MetricOfOther[]>
 
 /** @throws CONFIG when the port is taken */
 export async function startMetrics(config: Config, log: Log): Promise<Metrics> {
@@ -35,11 +38,12 @@ export async function startMetrics(config: Config, log: Log): Promise<Metrics> {
   }
 }
 
-/** Sums what several processes count alike. */
-async function together(registry: Registry, others: object[][]): Promise<string> {
+/** The text of all, each metric once with what every process has of it. */
+async function together(registry: Registry, others: MetricOfOther[]): Promise<string> {
   if (others.length === 0) return await registry.metrics()
-  const own = await registry.getMetricsAsJSON()
-  return await AggregatorRegistry.aggregate([own, ...others] as (typeof own)[]).metrics()
+  const all = [...(await registry.getMetricsAsJSON()), ...others]
+  // No two values have the same labels, so that a sum is of one; prom-client leaves some metrics out otherwise.
+  return await AggregatorRegistry.aggregate([all.map((metric) => ({ ...metric, aggregator: 'sum' }))]).metrics()
 }
 
 async function show(

@@ -3,11 +3,18 @@ import type { Log } from './log.ts'
 
 /**
  * The life of a process: runs `main` until it returns or a signal asks it to stop, and turns the outcome into an exit
- * code. `main` gets an AbortSignal, disposes what it opened, and returns. A second signal ends the process at once.
+ * code. `main` gets an AbortSignal, disposes what it opened, and returns. A second signal ends the process at once, unless
+ * it `isChild` of another that ends it when it takes too long: where a terminal signals every process, the signal of the
+ * parent is the second.
  */
-export async function run(main: (signal: AbortSignal) => Promise<void>, log?: Log): Promise<void> {
+export async function run(
+  main: (signal: AbortSignal) => Promise<void>,
+  log?: Log,
+  { isChild = false }: { isChild?: boolean } = {},
+): Promise<void> {
   const stop = new AbortController()
   const onSignal = (name: NodeJS.Signals): void => {
+    if (stop.signal.aborted && isChild) return
     if (stop.signal.aborted) process.exit(EXIT_SIGNALLED)
     log?.info({ signal: name }, 'stopping')
     stop.abort()

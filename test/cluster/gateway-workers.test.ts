@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { open, readdir } from 'node:fs/promises'
+import { open, readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { once } from 'node:events'
-import { Agent, get } from 'node:http'
+import { Agent, get, type IncomingMessage } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+import { signUrl } from '../../services/core/signed-url.ts'
 import { Cluster } from '../support/cluster.ts'
 import { recordFixtures } from '../support/gateway-fixtures.ts'
 import { seededBytes } from '../support/random-bytes.ts'
@@ -53,19 +55,28 @@ async function workers(): Promise<number[]> {
   })
 }
 
-/** An answer over a connection of its own, so that the system chooses a process for it. */
-async function read(path: string): Promise<Buffer> {
-  const { promise, resolve, reject } = Promise.withResolvers<Buffer>()
-  get(`${cluster.node(0).gateway}${path}`, { agent: new Agent({ keepAlive: false }) }, (response) => {
-    const pieces: Buffer[] = []
-    response.on('data', (piece: Buffer) => pieces.push(piece))
-    response.once('error', reject)
-    response.once('end', () => {
-      if (response.statusCode === 200) resolve(Buffer.concat(pieces))
-      else reject(new Error(`${path} is answered ${response.statusCode}`))
-    })
-  }).once('error', reject)
+/** The head of an answer over a connection of its own, so that the system chooses a process for it. */
+async function ask(path: string): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  get(`${cluster.node(0).gateway}${path}`, { agent: new Agent({ keepAlive: false }) }, resolve).once('error', reject)
   return await promise
+}
+
+async function read(path: string): Promise<Buffer> {
+  const response = await ask(path)
+  const body = await buffer(response)
+  assert.equal(response.statusCode, 200, path)
+  return body
+}
+
+/** Reads as a client does that tries once more when its connection was of a process that died. */
+async function readAgain(path: string): Promise<Buffer> {
+  try {
+    return await read(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error
+    return await read(path)
+  }
 }
 
 /** Of many connections each process gets some: so many that none is left out but by a miracle. */
@@ -79,14 +90,24 @@ async function counted(metric: string): Promise<number> {
   return values.reduce((sum, [, value]) => sum + Number(value), 0)
 }
 
-test('all processes serve what is uploaded, and their metrics are summed', async () => {
+test('all processes serve what is uploaded, and what they count is shown', async () => {
   const bytes = seededBytes(1, 3_000_000)
   const { cid } = await cluster.upload(bytes)
   const before = await counted('ipfs_http_gw_responses_total')
   for (const body of await readByAll(`/ipfs/${cid}`)) assert.ok(body.equals(bytes))
   assert.equal((await counted('ipfs_http_gw_responses_total')) - before, 20 * WORKERS)
   assert.equal((await workers()).length, WORKERS)
-  assert.ok((await counted('process_resident_memory_bytes')) > 0)
+})
+
+test('each process is told apart in the metrics, and the node keeps its own', async () => {
+  const text = await (await fetch(metricsUrl)).text()
+  const labels = (metric: string): string[] =>
+    [...text.matchAll(new RegExp(`^${metric}\\{(.*)\\} `, 'gm'))].map(([, found]) => found ?? '').sort()
+  const name = `node="${cluster.node(0).id}"`
+  const each = Array.from({ length: WORKERS }, (_, index) => `${name},worker="${index}"`)
+  assert.deepEqual(labels('holdfast_gateway_truncated_total'), each)
+  assert.deepEqual(labels('process_start_time_seconds'), [name, ...each])
+  assert.equal(text.match(/^# TYPE process_start_time_seconds /gm)?.length, 1)
 })
 
 test('a record that one process takes is served by all', async () => {
@@ -100,18 +121,66 @@ test('a record that one process takes is served by all', async () => {
   assert.equal(broken.status, 400)
 })
 
-test('a process that is killed is missed by nobody for long, and comes back', async () => {
-  const { cid } = await cluster.upload('read on')
+/** Content that is read by a signed URL alone, whose key no process has in a file. */
+async function signedPath(text: string): Promise<string> {
+  const { cid } = await cluster.upload(text)
+  const json = { 'content-type': 'application/json' }
+  await cluster.json(`/v1/access/${cid}`, { method: 'PUT', headers: json, body: JSON.stringify({ signedUrl: true }) })
+  const { key } = await cluster.json<{ key: string }>('/v1/signing-keys', { method: 'POST' })
+  const expires = Math.floor(Date.now() / 1_000) + 3_600
+  const signature = signUrl(Buffer.from(key, 'base64url'), `/ipfs/${cid}`, expires)
+  const path = `/ipfs/${cid}?hf-prefix=${encodeURIComponent(`/ipfs/${cid}`)}&hf-exp=${expires}&hf-sig=${signature}`
+  await until('the key with every process', async () => (await readByAll(path)).every((body) => body.length > 0))
+  await until('the rule with every process', async () => await isRefusedByAll(`/ipfs/${cid}`))
+  return path
+}
+
+async function isRefusedByAll(path: string): Promise<boolean> {
+  const answers = await Promise.all(Array.from({ length: 20 * WORKERS }, () => ask(path)))
+  for (const answer of answers) answer.resume()
+  return answers.every(({ statusCode }) => statusCode === 401)
+}
+
+test('reads go on while a process is killed and comes back, by signed URLs too', async () => {
+  const path = await signedPath('read on')
   const [first] = await workers()
   assert.ok(first)
+  const readyBefore = await readyLines()
   process.kill(first, 'SIGKILL')
-  await until('as many processes as before', async () => {
-    const now = await workers()
-    return now.length === WORKERS && !now.includes(first)
+  const answers: Promise<Buffer>[] = []
+  await until('that it is ready again', async () => {
+    const some = Array.from({ length: 10 }, () => readAgain(path))
+    answers.push(...some)
+    await Promise.allSettled(some)
+    return (await readyLines()) > readyBefore
   })
-  await until('answers by all of them', async () =>
-    (await readByAll(`/ipfs/${cid}`)).every((body) => body.length === 7),
-  )
+  for (const body of await Promise.all(answers)) assert.equal(body.toString(), 'read on')
+  assert.ok(!(await workers()).includes(first))
+  for (const body of await readByAll(path)) assert.equal(body.toString(), 'read on')
+})
+
+/** How often a gateway process has become ready. */
+async function readyLines(): Promise<number> {
+  const log = await readFile(join(cluster.folder, 'logs', `${cluster.node(0).id}.log`), 'utf8')
+  return log.match(/gateway process \d+ is ready/g)?.length ?? 0
+}
+
+test('answers under way are whole though their process is told to stop, and told again', async () => {
+  const bytes = seededBytes(3, 16_000_000)
+  const { cid } = await cluster.upload(bytes)
+  const answers = await Promise.all(Array.from({ length: 4 * WORKERS }, () => ask(`/ipfs/${cid}`)))
+  const before = await workers()
+  const readyBefore = await readyLines()
+  // A terminal and some service managers signal every process, and the node then tells its own.
+  for (const pid of before) process.kill(pid, 'SIGTERM')
+  await until('that nobody listens', async () => {
+    const answer = await ask(`/ipfs/${cid}`).catch(() => undefined)
+    answer?.destroy()
+    return answer === undefined
+  })
+  for (const pid of before) process.kill(pid, 'SIGTERM')
+  for (const answer of answers) assert.ok((await buffer(answer)).equals(bytes))
+  await until('others in their place', async () => (await readyLines()) === readyBefore + WORKERS)
 })
 
 interface Details {
@@ -129,7 +198,9 @@ test('a damaged block that a process comes upon is quarantined by the node', asy
   const { cid, pin }: Details = await cluster.upload(bytes)
   await until('a verified copy', async () => (await statesOf(pin.requestid)).includes('verified'))
   await spoil(bytes)
-  await assert.rejects(read(`/ipfs/${cid}?format=raw`))
+  const answer = await ask(`/ipfs/${cid}?format=raw`)
+  answer.resume()
+  assert.ok((answer.statusCode ?? 0) >= 500)
   await until('that the copy is verified no more', async () => !(await statesOf(pin.requestid)).includes('verified'))
 })
 
