@@ -11,6 +11,11 @@ export interface Abortable {
 export interface BlockSource {
   /** The block's bytes; undefined when this source does not have it. */
   get(cid: CID, options?: Abortable): Promise<Uint8Array | undefined>
+  /**
+   * Says that these blocks will be asked for, in this order and before those that were said earlier, so that a source far
+   * away can get many by one call. It gets them until the signal is aborted, which is also that of the reads.
+   */
+  expect?(cids: readonly CID[], options: { signal: AbortSignal }): void
 }
 
 /**

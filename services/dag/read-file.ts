@@ -110,7 +110,9 @@ class FileTree {
     this.#pendingLinks += node.children.length
     if (this.#pendingLinks > MAX_PENDING_LINKS) throw tooManyLinks()
     const { children, childSizes } = node
-    this.#levels.push({ children, childSizes, index: 0, start: start + node.data.length })
+    const level = { children, childSizes, index: 0, start: start + node.data.length }
+    this.#source.expect?.(childrenIn(level, this.#range), { signal: this.#signal })
+    this.#levels.push(level)
     this.#aheadAbove.push(this.#ahead)
     this.#ahead = []
   }
@@ -159,6 +161,19 @@ class FileTree {
     node.catch(() => {})
     return node
   }
+}
+
+/** Children that hold bytes of the range. */
+function childrenIn({ children, childSizes, start }: Level, { from, to }: { from: number; to: number }): CID[] {
+  const wanted: CID[] = []
+  let at = start
+  for (const [index, cid] of children.entries()) {
+    if (at >= to) break
+    const size = childSizes[index] as number
+    at += size
+    if (size > 0 && at > from) wanted.push(cid)
+  }
+  return wanted
 }
 
 async function readFileNode(cid: CID, source: BlockSource, options: Abortable): Promise<FileNode> {

@@ -16,6 +16,11 @@ export class BlockCache {
     return this.#bytes
   }
 
+  /** Whether it is here; not counted as a use. */
+  has(key: string): boolean {
+    return this.#blocks.has(key)
+  }
+
   get(key: string): Uint8Array | undefined {
     this.#frequency.count(key)
     const bytes = this.#blocks.get(key)

@@ -48,13 +48,28 @@ export async function* carBlocks(
   source: BlockSource,
   { signal, ...selection }: CarSelection & Abortable,
 ): AsyncGenerator<Block> {
+  const stop = new AbortController()
+  const until = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
+  try {
+    yield* selectedBlocks(first, proof, source, { ...selection, signal: until })
+  } finally {
+    stop.abort()
+  }
+}
+
+async function* selectedBlocks(
+  first: Block,
+  proof: readonly Block[],
+  source: BlockSource,
+  { signal, ...selection }: CarSelection & { signal: AbortSignal },
+): AsyncGenerator<Block> {
   const seen = new SeenBlocks()
   const wants = (cid: CID): 'send' | 'follow' | 'skip' => {
     const visit = seen.visit(checkCid(cid))
     if (visit === 'seen' && !selection.duplicates) return 'skip'
     return isIdentity(cid) || (visit === 'recoded' && !selection.duplicates) ? 'follow' : 'send'
   }
-  const read = (cid: CID): Promise<Uint8Array> => readBlock(cid, source, signal === undefined ? {} : { signal })
+  const read = (cid: CID): Promise<Uint8Array> => readBlock(cid, source, { signal })
   for (const block of proof) if (wants(block.cid) === 'send') yield block
   const levels: Wanted[][] = [[{ cid: first.cid, range: selection.range }]]
   let pending = 1
@@ -75,7 +90,7 @@ export async function* carBlocks(
       if (wanted.bytes !== undefined) credit -= 1
       continue
     }
-    signal?.throwIfAborted()
+    signal.throwIfAborted()
     wanted.bytes ??= levels.length === 1 ? Promise.resolve(first.bytes) : read(wanted.cid)
     // A DAG full of repeated links has no right to a read ahead for each of them.
     credit = Math.min(READ_AHEAD, credit + 1)
@@ -87,6 +102,12 @@ export async function* carBlocks(
     if (levels.length >= MAX_DAG_DEPTH) throw tooDeep()
     pending += below.length
     if (pending > MAX_PENDING_LINKS) throw tooManyLinks()
+    if (source.expect !== undefined) {
+      source.expect(
+        below.map((next) => next.cid),
+        { signal },
+      )
+    }
     levels.push(below.reverse())
   }
 }

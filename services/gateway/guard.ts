@@ -139,6 +139,7 @@ export class Guard {
         this.#refuse(this.#options.rules.denylists.block(cid))
         return source.sizeOf(cid)
       },
+      expect: (cids, options) => source.expect?.(cids, options),
       giveBack: (bytes) => source.giveBack(bytes),
     }
   }

@@ -18,6 +18,8 @@ const LEAST_PATIENCE_MS = 100
 const FIRST_PATIENCE_MS = SECOND_MS / 2
 const FIRST_REST_MS = SECOND_MS
 const LONGEST_REST_MS = MINUTE_MS
+/** Patience in usual times. */
+const USUAL_TIMES = 3
 
 /**
  * Which of several nodes a block is asked of: the nearest by round trip, weighed by what it is busy with, so that the
@@ -39,15 +41,22 @@ export class HolderChoice {
   }
 
   #cost(node: string, now: number): number {
-    const { inFlight, restsUntil } = this.#record(node)
+    const { inFlight, restsUntil, usualMs = 0 } = this.#record(node)
     const rest = Math.max(0, restsUntil - now)
-    return (this.#rttMs(node) ?? UNKNOWN_RTT_MS) * (1 + inFlight) + rest * MINUTE_MS
+    const distance = Math.max(this.#rttMs(node) ?? UNKNOWN_RTT_MS, usualMs)
+    return distance * (1 + inFlight) + rest * MINUTE_MS
   }
 
   /** How long a block from the node may take before another is asked as well. */
   patienceMs(node: string): number {
     const { usualMs } = this.#record(node)
-    return usualMs === undefined ? FIRST_PATIENCE_MS : Math.max(LEAST_PATIENCE_MS, 3 * usualMs)
+    if (usualMs === undefined) return FIRST_PATIENCE_MS
+    return Math.max(LEAST_PATIENCE_MS, USUAL_TIMES * Math.max(usualMs, this.#rttMs(node) ?? 0))
+  }
+
+  /** How long nothing may come of several blocks: large ones take their time on a thin line. */
+  silenceMs(node: string): number {
+    return Math.max(FIRST_PATIENCE_MS, this.patienceMs(node))
   }
 
   /** Counts a block that is asked of the node until it is disposed. */

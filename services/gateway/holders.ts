@@ -5,6 +5,7 @@ import { SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
 import type { TransferClient } from '../transfer/client.ts'
 import { HolderChoice } from './holder-choice.ts'
+import { takeMany } from './take-many.ts'
 
 /** Blocks that other nodes of the cluster hold. */
 export interface Holders {
@@ -13,10 +14,20 @@ export interface Holders {
    * @param root whose DAG is being read: nodes that had other blocks of it are asked first
    */
   find(cid: CID, root: CID, options: { signal: AbortSignal }): Promise<Uint8Array | undefined>
+  /**
+   * Gets what it can of the blocks by few calls to nodes that have some of the root, and tells of each block, verified, as
+   * it comes; the bytes are the listener's. Never rejects.
+   */
+  findMany(cids: readonly CID[], root: CID, options: FindManyOptions): Promise<void>
+}
+
+interface FindManyOptions {
+  signal: AbortSignal
+  onBlock: (key: string, bytes: Uint8Array) => void
 }
 
 export interface HoldersOptions {
-  client: Pick<TransferClient, 'has' | 'block' | 'rttMs'>
+  client: Pick<TransferClient, 'has' | 'block' | 'blocks' | 'rttMs'>
   /** Names of the nodes that are up, without this one. Read at each use. */
   nodes: () => readonly string[]
   log: Log
@@ -102,7 +113,8 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
       else known.add(root, node)
       return { node, bytes }
     } catch (error) {
-      if (!signal.aborted) {
+      // Whoever was not waited for any longer is as good as failed, or each block would wait for it anew.
+      if (!signal.aborted || performance.now() - begun > choice.silenceMs(node)) {
         choice.failed(node)
         log.debug({ err: error, node }, 'a node did not give a block')
       }
@@ -136,11 +148,31 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
     }
   }
 
+  /** Has all nodes asked who holds the root: that of the first block came from the nearest, and the others are not known. */
+  function meet(root: CID): void {
+    const key = cidKey(root)
+    if (!known.isToBeMet(key)) return
+    const signal = AbortSignal.timeout(ASK_MS)
+    for (const node of nodes()) if (!known.has(key, node)) void doesHave(node, { cid: root, root: key, signal }, signal)
+  }
+
   return {
     async find(cid, root, options) {
       const bytes = await find(cid, root, options)
       options.signal.throwIfAborted()
       return bytes
+    },
+    async findMany(cids, root, options) {
+      const key = cidKey(root)
+      meet(root)
+      await takeMany(cids, {
+        ...options,
+        client,
+        choice,
+        nodes: nodes().filter((node) => known.has(key, node)),
+        onAnswered: (node, hadAny) => (hadAny ? known.add(key, node) : known.forget(key, node)),
+        log,
+      })
     },
   }
 }
@@ -155,25 +187,45 @@ interface Asked {
 const NOBODY = '\0'
 
 const REMEMBERED_ROOTS = 10_000
+/** Nodes that have got a copy meanwhile take part so soon. */
+const MEET_EVERY_MS = 30 * SECOND_MS
+
+interface RootHolders {
+  nodes: Set<string>
+  metAt: number
+}
 
 /** Which nodes had blocks of which roots, the roots that were read last. */
 class KnownHolders {
-  readonly #roots = new Map<string, Set<string>>()
+  readonly #roots = new Map<string, RootHolders>()
 
   has(root: string, node: string): boolean {
-    return this.#roots.get(root)?.has(node) ?? false
+    return this.#roots.get(root)?.nodes.has(node) ?? false
   }
 
   add(root: string, node: string): void {
-    const nodes = this.#roots.get(root) ?? new Set()
-    nodes.add(node)
-    this.#roots.delete(root)
-    this.#roots.set(root, nodes)
-    const [oldest] = this.#roots.keys()
-    if (this.#roots.size > REMEMBERED_ROOTS && oldest !== undefined) this.#roots.delete(oldest)
+    this.#touch(root).nodes.add(node)
   }
 
   forget(root: string, node: string): void {
-    this.#roots.get(root)?.delete(node)
+    this.#roots.get(root)?.nodes.delete(node)
+  }
+
+  /** Whether all nodes have not been asked for the root for long; from now on they have. */
+  isToBeMet(root: string): boolean {
+    const holders = this.#touch(root)
+    const now = performance.now()
+    if (now - holders.metAt < MEET_EVERY_MS) return false
+    holders.metAt = now
+    return true
+  }
+
+  #touch(root: string): RootHolders {
+    const holders = this.#roots.get(root) ?? { nodes: new Set(), metAt: Number.NEGATIVE_INFINITY }
+    this.#roots.delete(root)
+    this.#roots.set(root, holders)
+    const [oldest] = this.#roots.keys()
+    if (this.#roots.size > REMEMBERED_ROOTS && oldest !== undefined) this.#roots.delete(oldest)
+    return holders
   }
 }

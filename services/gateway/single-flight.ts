@@ -13,6 +13,10 @@ interface Flight<T> {
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Flight<T>>()
 
+  has(key: string): boolean {
+    return this.#flights.has(key)
+  }
+
   /** @throws what `work` throws; the reason of `signal` when that is aborted first */
   async share(key: string, work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted()

@@ -3,11 +3,14 @@ import type { BlockReader } from '../blocks/contract.ts'
 import type { Abortable, BlockSource } from '../core/block-source.ts'
 import { RAW } from '../core/cid.ts'
 import { hasCode, type HoldfastError } from '../core/errors.ts'
+import { MIB } from '../core/units.ts'
 import { UsedBuffers } from '../core/used-buffers.ts'
 import { multihashKey } from '../dag/multihash-key.ts'
 import type { Log } from '../runtime/log.ts'
 import type { PeerClient } from '../swarm/client.ts'
 import { BlockCache } from './block-cache.ts'
+import { BlockRun, type BlockRunOptions } from './block-run.ts'
+import { ByteBudget } from './byte-budget.ts'
 import type { Holders } from './holders.ts'
 import type { Level } from './metrics.ts'
 import { Misses } from './misses.ts'
@@ -41,6 +44,9 @@ export interface SourceOptions {
   log: Log
 }
 
+/** What is read ahead from other nodes and waits for readers, over all of them. */
+const AHEAD_BYTES = 64 * MIB
+
 /**
  * Chains the places where a block can be. A block that this node's disk lost or spoiled is taken from another holder,
  * and its failure told only when nobody has it. Each block is fetched once however many ask for it meanwhile.
@@ -50,6 +56,7 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
   const buffers = new UsedBuffers()
   const misses = new Misses()
   const fetches = new SingleFlight<Uint8Array | undefined>()
+  const budget = new ByteBudget(AHEAD_BYTES)
 
   /** @throws CORRUPT_BLOCK, STORAGE_FAILED */
   async function fromHere(key: string, cid: CID, options: Abortable | undefined): Promise<Uint8Array | undefined> {
@@ -61,7 +68,13 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
     return bytes
   }
 
-  async function fromAnywhere(cid: CID, root: CID, options: Abortable | undefined): Promise<Uint8Array | undefined> {
+  /** @param run what the reader has said it will read */
+  async function fromAnywhere(
+    cid: CID,
+    root: CID,
+    options: Abortable | undefined,
+    run: BlockRun | undefined,
+  ): Promise<Uint8Array | undefined> {
     const key = multihashKey(cid)
     let failure: HoldfastError | undefined
     try {
@@ -76,7 +89,9 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
       if (failure !== undefined) throw failure
       return undefined
     }
-    const found = await fetches.share(key, (signal) => fromElsewhere(key, cid, root, signal), options?.signal)
+    const alone = (): Promise<Uint8Array | undefined> =>
+      fetches.share(key, (signal) => fromElsewhere(key, cid, root, signal), options?.signal)
+    const found = await (run?.get(key) ?? alone())
     if (found === undefined && failure !== undefined) throw failure
     return found
   }
@@ -92,8 +107,48 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
 
   const sizeOf = (cid: CID): number | undefined => store.sizeOf(cid)
   const giveBack = (bytes: Uint8Array): void => buffers.giveBack(bytes)
+
+  /** Reads ahead from the other holders of a root. */
+  function runOf(root: CID, signal: AbortSignal, known: Holders): BlockRun {
+    const onBlock = (key: string, bytes: Uint8Array): void => {
+      onFound?.('holder')
+      cache.offer(key, bytes)
+    }
+    const isNear = (key: string, cid: CID): boolean => cache.has(key) || misses.has(key) || sizeOf(cid) !== undefined
+    const one = (key: string, cid: CID, unwanted: AbortSignal): Promise<Uint8Array | undefined> =>
+      fromElsewhere(key, cid, root, unwanted)
+    const many: BlockRunOptions['far']['many'] = (cids, options) =>
+      known.findMany(cids, root, {
+        ...options,
+        onBlock: (key, bytes) => {
+          onBlock(key, bytes)
+          options.onBlock(key, bytes)
+        },
+      })
+    return new BlockRun({ far: { isNear, one, many }, flights: fetches, budget, signal })
+  }
+
+  /** Blocks of one DAG; each reader, known by its signal, has a run of its own. */
+  function blocksOf(root: CID): GatewayBlocks {
+    const runs = new WeakMap<AbortSignal, BlockRun>()
+    return {
+      get: (cid, options) => {
+        const run = options?.signal === undefined ? undefined : runs.get(options.signal)
+        return fromAnywhere(cid, root, options, run)
+      },
+      expect(cids, { signal }) {
+        if (holders === undefined || cids.length < 2) return
+        const run = runs.get(signal) ?? runOf(root, signal, holders)
+        runs.set(signal, run)
+        run.expect(cids)
+      },
+      sizeOf,
+      giveBack,
+    }
+  }
+
   return {
-    of: (root) => ({ get: (cid, options) => fromAnywhere(cid, root, options), sizeOf, giveBack }),
+    of: blocksOf,
     local: { get: (cid, options) => fromHere(multihashKey(cid), cid, options), sizeOf, giveBack },
   }
 }

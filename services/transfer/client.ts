@@ -19,6 +19,7 @@ import {
   encodeCids,
   MANIFEST_PAGE_ENTRIES,
   MAX_ANSWER_BYTES,
+  READ_PATH,
   SMALL_ROOT_BYTES,
 } from './wire.ts'
 
@@ -50,9 +51,10 @@ export interface TransferClient extends Disposable {
    * The blocks, verified, in the order asked for, at most {@link MAX_BLOCKS_PER_CALL} of them; those that the node does
    * not have are left out, and what was not asked for ends the call. A block's bytes are a view that is good until the
    * next block is asked for.
+   * @param options.isRead somebody reads them just now: they pass beside the limits for copies
    * @throws HASH_MISMATCH
    */
-  blocks(node: string, cids: readonly CID[], options?: Abortable): AsyncIterable<Block>
+  blocks(node: string, cids: readonly CID[], options?: Abortable & { isRead?: boolean }): AsyncIterable<Block>
   /** A page of the root's manifest; undefined when the node does not hold it. */
   manifest(
     node: string,
@@ -112,9 +114,14 @@ export function openTransferClient(options: TransferClientOptions): TransferClie
     return decodeBits(await exchange.body(Math.ceil(cids.length / 8)), cids.length)
   }
 
-  async function* blocks(node: string, cids: readonly CID[], { signal }: Abortable = {}): AsyncGenerator<Block> {
+  async function* blocks(
+    node: string,
+    cids: readonly CID[],
+    { signal, isRead = false }: Abortable & { isRead?: boolean } = {},
+  ): AsyncGenerator<Block> {
     if (cids.length === 0) return
-    using exchange = await pool.call(node, { method: 'POST', path: '/blocks', body: encodeCids(cids), signal })
+    const path = isRead ? READ_PATH : '/blocks'
+    using exchange = await pool.call(node, { method: 'POST', path, body: encodeCids(cids), signal })
     await expectOk(exchange)
     let next = 0
     while (exchange.left > 0) {

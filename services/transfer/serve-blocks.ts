@@ -56,7 +56,10 @@ export async function serveHas(request: IncomingMessage, response: ServerRespons
   answerBytes(response, encodeBits(cids.map((cid) => serving.store.has(cid))))
 }
 
-/** `POST /blocks`, a list of CIDs: the sections of those that are held, in that order. */
+/**
+ * `POST /blocks?for=reader`, a list of CIDs: the sections of those that are held, in that order. Without `for=reader` it
+ * counts as a copy and waits for the limits of those.
+ */
 export async function serveBlocks(request: IncomingMessage, response: ServerResponse, serving: Serving): Promise<void> {
   const { store, signal } = serving
   const held: CID[] = []
@@ -68,7 +71,9 @@ export async function serveBlocks(request: IncomingMessage, response: ServerResp
     held.push(cid)
     length += sectionLength(cid, bytes)
   }
-  await sendSections(response, held, length, serving)
+  const isRead = serving.url.searchParams.get('for') === 'reader'
+  const limits = isRead ? { ...serving, bulk: serving.reads, bandwidth: undefined } : serving
+  await sendSections(response, held, length, limits)
 }
 
 /**

@@ -37,6 +37,8 @@ export interface Serving {
   /** Streams of many blocks: a bounded number at once, below the bandwidth that repair may use. */
   bulk: Slots
   bandwidth: TokenBucket | undefined
+  /** Streams of blocks that somebody reads just now: a bounded number at once, beside those limits. */
+  reads: Slots
   /** A chunk that the caller takes more slowly than this is the last one. */
   minBytesPerSecond: number
 }
@@ -52,7 +54,7 @@ export interface TransferServerOptions {
   routes?: readonly TransferRoute[]
   /** Streams of many blocks at once; each holds about 1.5 MiB. @default 16 */
   maxStreams?: number
-  /** Rate of all streams of many blocks together; single blocks, asked for by readers, pass beside it. @default no limit */
+  /** Rate of all streams of many blocks together; what readers ask for passes beside it. @default no limit */
   bulkBytesPerSecond?: number
   /** @default 16 KiB */
   minBytesPerSecond?: number
@@ -65,6 +67,8 @@ export interface TransferServer extends AsyncDisposable {
 
 /** Written to the socket at once; what makes streams of large chunks cheap. */
 const SOCKET_BUFFER_BYTES = MIB
+/** Streams for readers at once; each is short. */
+const MAX_READS = 64
 const MAX_CONNECTIONS = 1_024
 /** Calls that wait for one of the streams. */
 const MAX_WAITING = 256
@@ -88,6 +92,7 @@ export async function openTransferServer(options: TransferServerOptions): Promis
   const shared = {
     store: options.store,
     bulk: new Slots(options.maxStreams ?? 16, MAX_WAITING),
+    reads: new Slots(MAX_READS, MAX_WAITING),
     bandwidth: options.bulkBytesPerSecond === undefined ? undefined : new TokenBucket(options.bulkBytesPerSecond),
     minBytesPerSecond: options.minBytesPerSecond ?? 16 * KIB,
   }

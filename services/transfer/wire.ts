@@ -6,6 +6,8 @@ import { readVarint, varintLength, writeVarint, type Cursor } from '../dag/varin
 
 /** Blocks that one call may name: more than a range of small blocks has, and 40 KB of CIDs. */
 export const MAX_BLOCKS_PER_CALL = 1_024
+/** Blocks that somebody reads just now, rather than copies. */
+export const READ_PATH = '/blocks?for=reader'
 /** Roots of one `POST /roots`. */
 export const MAX_ROOTS_PER_CALL = 1_024
 /** A DAG up to this size moves in a batch of roots; a larger one has a manifest and ranges. */

@@ -3,6 +3,7 @@ import { suite, test } from 'node:test'
 import { pino } from 'pino'
 import type { CID } from 'multiformats/cid'
 import { HoldfastError } from '../../services/core/errors.ts'
+import type { Block } from '../../services/dag/fetch-dag.ts'
 import { multihashKey } from '../../services/dag/multihash-key.ts'
 import { BlockCache } from '../../services/gateway/block-cache.ts'
 import { findHolders } from '../../services/gateway/holders.ts'
@@ -42,6 +43,14 @@ class Cluster {
     if (node === this.failing) throw new HoldfastError('UPSTREAM_FAILED', 'The node is gone.')
     if (node === this.lying) throw new HoldfastError('HASH_MISMATCH', 'Bytes do not match.')
     return this.nodes.get(node)?.get(cid)
+  }
+
+  async *blocks(node: string, cids: readonly CID[]): AsyncGenerator<Block> {
+    this.calls.push(`blocks ${node}`)
+    for (const cid of cids) {
+      const bytes = await this.nodes.get(node)?.get(cid)
+      if (bytes !== undefined) yield { cid, bytes }
+    }
   }
 }
 

@@ -80,6 +80,9 @@ test('a block that the disk spoiled comes from another holder', async () => {
   const client = {
     has: (_node: string, cids: readonly CID[]) => Promise.resolve(cids.map((cid) => there.has(cid))),
     block: (_node: string, cid: CID) => there.get(cid),
+    async *blocks(_node: string, cids: readonly CID[]) {
+      for (const cid of cids) yield { cid, bytes: (await there.get(cid)) as Uint8Array }
+    },
     rttMs: () => undefined,
   }
   const holders = findHolders({ client, nodes: () => ['there'], log: pino({ level: 'silent' }) })
