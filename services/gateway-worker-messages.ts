@@ -1,3 +1,4 @@
+import type { EdgeReads } from './core/edge-reads.ts'
 import type { ErrorCode } from './core/errors.ts'
 import type { MetricOfOther } from './runtime/metrics.ts'
 
@@ -21,4 +22,6 @@ export type FromWorker =
   | { kind: 'put'; id: number; shelf: 'given' | 'found'; name: string; record: string }
   /** A block on this disk does not match its CID. */
   | { kind: 'corrupt'; cid: string }
+  /** What was read of roots that the node's store does not have. */
+  | { kind: 'read'; reads: EdgeReads }
   | { kind: 'counted'; id: number; metrics: MetricOfOther[] }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { CID } from 'multiformats/cid'
 import type { BlockReader } from './blocks/contract.ts'
+import type { EdgeReads } from './core/edge-reads.ts'
 import { hasCode } from './core/errors.ts'
 import { MINUTE_MS, SECOND_MS } from './core/units.ts'
 import type { FromWorker, ToWorker } from './gateway-worker-messages.ts'
@@ -22,6 +23,8 @@ export interface WorkersOptions {
   store: Pick<BlockReader, 'get'>
   records: Pick<NodeRecords, 'given' | 'found'>
   rules: RulesFolder
+  /** Takes what they read of roots that the store does not have. */
+  onReads: (reads: EdgeReads) => void
   ownName: () => string
   log: Log
 }
@@ -152,6 +155,7 @@ class Worker implements AsyncDisposable {
   #hear(message: FromWorker): void {
     if (message.kind === 'hello') this.tellState()
     else if (message.kind === 'put') void this.#put(message)
+    else if (message.kind === 'read') this.#options.onReads(message.reads)
     else if (message.kind === 'counted') this.#counting.get(message.id)?.(message.metrics)
     else void this.#reread(message.cid)
   }

@@ -5,6 +5,7 @@ import type { DirectoryNode } from './core/sync.ts'
 import { domainLinks } from './domain-links.ts'
 import { routeToCluster } from './gateway/cluster-routing.ts'
 import { dhtRecords } from './gateway/dht-records.ts'
+import type { Edge } from './gateway/edge-blocks.ts'
 import { findHolders } from './gateway/holders.ts'
 import { gatewayMetrics } from './gateway/metrics.ts'
 import { namesOf, type KeptRecords } from './gateway/names.ts'
@@ -24,6 +25,8 @@ import type { Log } from './runtime/log.ts'
 export interface GatewayParts extends Pick<NodeParts, 'transferClient' | 'directory'> {
   rules: RulesInForce
   store: BlockReader
+  /** Undefined on a node that keeps no edge cache. */
+  edge: Edge | undefined
   peer: NodeParts['peer']['client']
   records: NodeRecords
   registry: Registry
@@ -74,6 +77,7 @@ export async function openNodeGateway(
   const gateway = opened.use(
     await startGateway({
       store,
+      edge: parts.edge,
       holders: findHolders({ client: transferClient, nodes: otherNodes, log }),
       ...(config.HOLDFAST_NOFETCH ? {} : { network: peer }),
       names: namesOf({ resolver, store: records.given }),

@@ -1,15 +1,18 @@
 import { join, resolve } from 'node:path'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { openBlockReader } from './blocks/reader.ts'
+import type { EdgeReads } from './core/edge-reads.ts'
 import { HoldfastError } from './core/errors.ts'
 import { SECOND_MS } from './core/units.ts'
 import type { FromWorker, ToWorker } from './gateway-worker-messages.ts'
+import { EdgeBlocks } from './gateway/edge-blocks.ts'
 import type { KeptRecords } from './gateway/names.ts'
 import { parseIpnsName } from './naming/ipns-name.ts'
 import { verifyIpnsRecord, type IpnsRecord } from './naming/ipns-record.ts'
 import type { NameResolver } from './naming/name-resolver.ts'
 import { recordsIn } from './naming/record-store.ts'
 import { DirectoryFile } from './node/directory-file.ts'
+import { edgeStoreFolder } from './node/edge-cache.ts'
 import { RulesFolder } from './node/rules-folder.ts'
 import { openNodeGateway } from './node-gateway.ts'
 import { peerSocket } from './peer/socket-path.ts'
@@ -41,6 +44,7 @@ export async function runGatewayProcess(config: Config, log: Log, signal: AbortS
     onCorrupt: (cid) => parent.tell({ kind: 'corrupt', cid: cid.toString() } satisfies FromWorker),
   }
   const store = opened.use(await openBlockReader(join(folder, 'blocks'), onCorrupt))
+  const edge = config.HOLDFAST_EDGE_CACHE === undefined ? undefined : await readEdgeCache(folder, parent, opened)
   const transferClient = opened.use(openTransferClient({ identity, directory }))
   const peer = opened.use(connectPeer(peerSocket(folder)))
   const registry = new Registry()
@@ -75,6 +79,7 @@ export async function runGatewayProcess(config: Config, log: Log, signal: AbortS
   const gateway = opened.use(
     await openNodeGateway(config, {
       store,
+      edge,
       transferClient,
       directory,
       rules,
@@ -100,6 +105,17 @@ export async function runGatewayProcess(config: Config, log: Log, signal: AbortS
   parent.tellReady()
   await aborted(until)
   await refreshing
+}
+
+/** What the node has in its edge cache, and the way to say what was read. */
+async function readEdgeCache(
+  folder: string,
+  parent: ReturnType<typeof watchParent>,
+  opened: AsyncDisposableStack,
+): Promise<EdgeBlocks> {
+  const store = opened.use(await openBlockReader(edgeStoreFolder(folder)))
+  const tell = (reads: EdgeReads): void => parent.tell({ kind: 'read', reads } satisfies FromWorker)
+  return opened.use(new EdgeBlocks({ store, tell }))
 }
 
 type Settled = Extract<ToWorker, { kind: 'kept' | 'refused' }>

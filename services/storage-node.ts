@@ -1,14 +1,17 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { openBlockStore } from './blocks/store.ts'
+import type { EdgeReads } from './core/edge-reads.ts'
 import type { NameSink } from './core/name-feed.ts'
 import { MINUTE_MS } from './core/units.ts'
 import type { Registered } from './core/sync.ts'
+import { EdgeBlocks } from './gateway/edge-blocks.ts'
 import { startGatewayWorkers } from './gateway-workers.ts'
 import { parseIpnsName, type IpnsName } from './naming/ipns-name.ts'
 import { verifyIpnsRecord, type IpnsRecord } from './naming/ipns-record.ts'
 import { openRecordStore, type RecordStore } from './naming/record-store.ts'
 import { openNodeGateway } from './node-gateway.ts'
+import { EdgeCache, removeEdgeCache } from './node/edge-cache.ts'
 import { runNode, type NodeParts } from './node/run-node.ts'
 import { peerSocket } from './peer/socket-path.ts'
 import { childEnvironment, type Config } from './runtime/config.ts'
@@ -97,24 +100,51 @@ async function openGateway(config: Config, parts: NodeParts, place: GatewayPlace
   const hosted = await openRecordStore(join(folder, 'hosted-names'), { maxNames: MAX_HOSTED_NAMES })
   const given = await openRecordStore(join(folder, 'names'))
   const found = await openRecordStore(join(folder, 'found-names'))
+  await using opened = new AsyncDisposableStack()
+  const cache = await openEdgeCache(config, parts, place)
+  if (cache !== undefined) opened.use(cache)
+  const onReads = (reads: EdgeReads): void => cache?.heard(reads)
   if (config.HOLDFAST_GATEWAY_WORKERS > 0) {
-    const workers = await startGatewayWorkers(config, { ...parts, folder, records: { given, found }, ownName, log })
+    const records = { given, found }
+    const workers = opened.use(await startGatewayWorkers(config, { ...parts, folder, records, onReads, ownName, log }))
     metrics.include(() => workers.metrics())
     const names = namesServedBy((name, record) => workers.offer(name.text, record.bytes), hosted)
-    return { url: workers.url, names, [Symbol.asyncDispose]: () => workers[Symbol.asyncDispose]() }
+    const owned = opened.move()
+    return { url: workers.url, names, [Symbol.asyncDispose]: () => owned.disposeAsync() }
   }
-  const gateway = await openNodeGateway(config, {
-    ...parts,
-    peer: parts.peer.client,
-    records: { hosted, given, found },
-    registry: metrics.registry,
-    ownName,
-    port: config.HOLDFAST_GATEWAY_PORT,
-    isShared: false,
-    log,
-  })
+  const edge = cache === undefined ? undefined : opened.use(new EdgeBlocks({ store: cache.store, tell: onReads }))
+  const gateway = opened.use(
+    await openNodeGateway(config, {
+      ...parts,
+      edge,
+      peer: parts.peer.client,
+      records: { hosted, given, found },
+      registry: metrics.registry,
+      ownName,
+      port: config.HOLDFAST_GATEWAY_PORT,
+      isShared: false,
+      log,
+    }),
+  )
   const names = namesServedBy((name, record) => gateway.resolver.offer(name, record), hosted)
-  return { url: gateway.url, names, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
+  const owned = opened.move()
+  return { url: gateway.url, names, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Undefined on a node that keeps none; what it had of one is removed. */
+async function openEdgeCache(
+  config: Config,
+  { store, transferClient: client, directory }: NodeParts,
+  { folder, log, ownName }: GatewayPlace,
+): Promise<EdgeCache | undefined> {
+  const budgetBytes = config.HOLDFAST_EDGE_CACHE
+  if (budgetBytes === undefined) {
+    await removeEdgeCache(folder)
+    return undefined
+  }
+  const nodes = (): string[] =>
+    directory.current.nodes.flatMap(({ name, liveness }) => (liveness === 'up' && name !== ownName() ? [name] : []))
+  return await EdgeCache.open({ folder, budgetBytes, openStore: openBlockStore, store, client, nodes, log })
 }
 
 function namesServedBy(offer: (name: IpnsName, record: IpnsRecord) => void, hosted: RecordStore): NameSink {

@@ -2,8 +2,8 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Denial } from '../core/denylist.ts'
 import { SECOND_MS } from '../core/units.ts'
 
-/** Where a block was found: in memory, in the node's own store, with another node, in the public network. */
-export type Level = 'memory' | 'store' | 'holder' | 'network'
+/** Where a block was found: in memory, in the node's own store, in its edge cache, with another node, in the public network. */
+export type Level = 'memory' | 'store' | 'edge' | 'holder' | 'network'
 
 /** What is known of an exchange when it has ended. */
 interface Outcome {

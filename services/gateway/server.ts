@@ -5,6 +5,7 @@ import { NO_RULES, type RulesInForce } from '../core/rules-in-force.ts'
 import { SECOND_MS } from '../core/units.ts'
 import type { PeerClient } from '../swarm/client.ts'
 import { Budgets } from './budgets.ts'
+import type { Edge } from './edge-blocks.ts'
 import { answerRequest, type ExchangeOptions } from './exchange.ts'
 import { Guard, type GuardOptions } from './guard.ts'
 import type { Holders } from './holders.ts'
@@ -20,6 +21,8 @@ import { answerTunnels } from './tunnel.ts'
 
 export interface GatewayOptions {
   store: Pick<BlockReader, 'get' | 'sizeOf'>
+  /** Copies that this node keeps beside its store. @default none */
+  edge?: Edge | undefined
   /** Other nodes of the cluster; without them only what this node has is served. */
   holders?: Holders
   /** Asked for what nobody in the cluster has. @default nobody is: that is 404 at once */
@@ -69,12 +72,12 @@ const THIS_MACHINE = ['127.0.0.0/8', '::1']
  * @throws CONFIG when the address cannot be listened on
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { store, holders, network, log, host, port, signal } = options
+  const { store, edge, holders, network, log, host, port, signal } = options
   const settings = { ...DEFAULT_SETTINGS, ...options.settings }
   const metrics = options.metrics ?? NO_METRICS
   const { rules = NO_RULES, restricted } = options
   const { cacheBytes } = settings
-  const source = chainSources({ store, holders, network, cacheBytes, onFound: metrics.found, log })
+  const source = chainSources({ store, edge, holders, network, cacheBytes, onFound: metrics.found, log })
   const exchange: ExchangeOptions = {
     source,
     paths: new KnownPaths(),

@@ -11,6 +11,7 @@ import type { PeerClient } from '../swarm/client.ts'
 import { BlockCache } from './block-cache.ts'
 import { BlockRun, type BlockRunOptions } from './block-run.ts'
 import { ByteBudget } from './byte-budget.ts'
+import type { Edge } from './edge-blocks.ts'
 import type { Holders } from './holders.ts'
 import type { Level } from './metrics.ts'
 import { Misses } from './misses.ts'
@@ -26,7 +27,10 @@ export interface GatewayBlocks extends BlockSource {
 
 /** Where a gateway's blocks come from; every block has been hashed against its CID in this process. */
 export interface GatewaySource {
-  /** Memory, this node's disk, then the cluster's other holders of the DAG under `root`, then the network if allowed. */
+  /**
+   * Memory, this node's disk with its edge cache, then the cluster's other holders of the DAG under `root`, then the
+   * network if allowed.
+   */
   of(root: CID): GatewayBlocks
   /** Memory and this node's disk alone. */
   local: GatewayBlocks
@@ -34,6 +38,8 @@ export interface GatewaySource {
 
 export interface SourceOptions {
   store: Pick<BlockReader, 'get' | 'sizeOf'>
+  /** Copies of what others hold and is read much here; undefined on a node that keeps none. */
+  edge?: Edge | undefined
   /** Undefined on a node that is alone. */
   holders: Holders | undefined
   /** Asked for what no holder has; undefined where content of others is not fetched. */
@@ -51,7 +57,8 @@ const AHEAD_BYTES = 64 * MIB
  * Chains the places where a block can be. A block that this node's disk lost or spoiled is taken from another holder,
  * and its failure told only when nobody has it. Each block is fetched once however many ask for it meanwhile.
  */
-export function chainSources({ store, holders, network, cacheBytes, onFound, log }: SourceOptions): GatewaySource {
+export function chainSources(options: SourceOptions): GatewaySource {
+  const { store, edge, holders, network, cacheBytes, onFound, log } = options
   const cache = new BlockCache(cacheBytes)
   const buffers = new UsedBuffers()
   const misses = new Misses()
@@ -59,11 +66,18 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
   const budget = new ByteBudget(AHEAD_BYTES)
 
   /** @throws CORRUPT_BLOCK, STORAGE_FAILED */
-  async function fromHere(key: string, cid: CID, options: Abortable | undefined): Promise<Uint8Array | undefined> {
+  async function fromHere(
+    key: string,
+    cid: CID,
+    root: CID | undefined,
+    options: Abortable | undefined,
+  ): Promise<Uint8Array | undefined> {
     const cached = cache.get(key)
-    const bytes = cached ?? (await store.get(cid, cid.code === RAW ? { ...options, buffers } : options))
+    const reading = cid.code === RAW ? { ...options, buffers } : options
+    const held = cached ?? (await store.get(cid, reading))
+    const bytes = held ?? (await edge?.get(cid, root, reading))
     if (bytes === undefined) return undefined
-    onFound?.(cached === undefined ? 'store' : 'memory')
+    onFound?.(cached !== undefined ? 'memory' : held !== undefined ? 'store' : 'edge')
     if (cache.offer(key, bytes)) buffers.keep(bytes)
     return bytes
   }
@@ -78,7 +92,7 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
     const key = multihashKey(cid)
     let failure: HoldfastError | undefined
     try {
-      const bytes = await fromHere(key, cid, options)
+      const bytes = await fromHere(key, cid, root, options)
       if (bytes !== undefined || (holders ?? network) === undefined) return bytes
     } catch (error) {
       if (!hasCode(error, 'CORRUPT_BLOCK', 'STORAGE_FAILED')) throw error
@@ -98,6 +112,7 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
 
   async function fromElsewhere(key: string, cid: CID, root: CID, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const held = await holders?.find(cid, root, { signal })
+    if (held !== undefined) edge?.fetched(root, held.length)
     const bytes = held ?? (await network?.block(cid, { signal }))
     onFound?.(held !== undefined ? 'holder' : bytes === undefined ? 'nowhere' : 'network')
     if (bytes === undefined) misses.add(key)
@@ -105,12 +120,13 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
     return bytes
   }
 
-  const sizeOf = (cid: CID): number | undefined => store.sizeOf(cid)
+  const sizeOf = (cid: CID): number | undefined => store.sizeOf(cid) ?? edge?.sizeOf(cid)
   const giveBack = (bytes: Uint8Array): void => buffers.giveBack(bytes)
 
   /** Reads ahead from the other holders of a root. */
   function runOf(root: CID, signal: AbortSignal, known: Holders): BlockRun {
     const onBlock = (key: string, bytes: Uint8Array): void => {
+      edge?.fetched(root, bytes.length)
       onFound?.('holder')
       cache.offer(key, bytes)
     }
@@ -149,6 +165,6 @@ export function chainSources({ store, holders, network, cacheBytes, onFound, log
 
   return {
     of: blocksOf,
-    local: { get: (cid, options) => fromHere(multihashKey(cid), cid, options), sizeOf, giveBack },
+    local: { get: (cid, options) => fromHere(multihashKey(cid), cid, undefined, options), sizeOf, giveBack },
   }
 }

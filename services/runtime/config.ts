@@ -141,6 +141,10 @@ export const SETTINGS = {
     size,
     "Bytes a second that the gateway sends of one account's restricted content; likewise",
   ),
+  HOLDFAST_EDGE_CACHE: optional(
+    size,
+    'Bytes that a node may use, beside its capacity, for copies of what other nodes hold and its readers ask for much; none when unset',
+  ),
   HOLDFAST_NOFETCH: setting(flag, 'true', 'Whether the gateway answers 404 at once for what no node holds'),
   HOLDFAST_DHT_PROTOCOL: setting(text, '/holdfast/kad/1.0.0', 'DHT of the peers; /ipfs/kad/1.0.0 is the public one'),
   HOLDFAST_ROUTERS: setting(
