@@ -15,12 +15,12 @@ import { parseRequest } from './request.ts'
 import { respond, type ReadingOptions } from './respond.ts'
 import { answerRouting, ROUTING_CORS, ROUTING_PATH, type Routing } from './routing.ts'
 import type { GatewaySettings } from './settings.ts'
-import type { GatewaySource } from './source.ts'
+import type { GatewaySources } from './source.ts'
 import { unlessAborted } from '../core/unless-aborted.ts'
 import { visitorOf, type Visitor } from './visitor.ts'
 
 export interface ExchangeOptions extends Omit<LocateOptions, 'signal'>, Omit<ReadingOptions, 'signal'>, AccountOptions {
-  source: GatewaySource
+  source: GatewaySources
   guard: Guard
   /** Undefined: this gateway is no delegated router. */
   routing: Routing | undefined
@@ -115,7 +115,8 @@ async function answerFor(
   const asked = parseRequest(method, location, headers)
   account.asked(asked)
   const visitor = (): Visitor => visitorOf(request, location, options.proxies)
-  const guarded = options.guard.watch(asked, { visitor, onAdmitted: account.paidBy }, options)
+  const source = options.hosts.fetches(location.site.host) ? options.source : options.source.unfetched
+  const guarded = options.guard.watch(asked, { visitor, onAdmitted: account.paidBy }, { ...options, source })
   return guarded.finish(await respond(asked, { ...options, ...guarded, signal }))
 }
 

@@ -11,6 +11,8 @@ export interface GatewayHost {
   /** Domain, perhaps with a port. */
   host: string
   class: HostClass
+  /** Whether the public network is asked for what no node holds, where the gateway does that at all. @default true */
+  fetches?: boolean
 }
 
 /** A host of the table that a request names. */
@@ -24,36 +26,46 @@ export interface KnownHost {
 
 /** The hosts that a gateway is known by. */
 export class HostTable {
-  readonly #classes: ReadonlyMap<string, HostClass>
+  readonly #hosts: ReadonlyMap<string, GatewayHost>
 
   /** @throws CONFIG when hosts of two classes lie so close that content of one could reach the other's origin */
   constructor(hosts: readonly GatewayHost[]) {
     for (const [index, host] of hosts.entries()) {
       for (const other of hosts.slice(0, index)) refuseNeighbours(host, other)
     }
-    this.#classes = new Map(hosts.map(({ host, class: hostClass }) => [host.toLowerCase(), hostClass]))
+    this.#hosts = new Map(hosts.map((host) => [host.host.toLowerCase(), host]))
+  }
+
+  /**
+   * Whether what is asked for under the host may be fetched from the public network. Under a host that the table does not
+   * know it may not when it may not under one that it knows: a client can write any host.
+   */
+  fetches(host: string): boolean {
+    const known = this.#hostOf(host)
+    if (known !== undefined) return known.fetches !== false
+    return ![...this.#hosts.values()].some(({ fetches }) => fetches === false)
   }
 
   /** Undefined for a host that the table does not know. */
   find(host: string): KnownHost | undefined {
-    const own = this.#classOf(host)
-    if (own !== undefined) return { host, class: own, content: undefined }
+    const own = this.#hostOf(host)
+    if (own !== undefined) return { host, class: own.class, content: undefined }
     const match = /^(.+?)\.(ipfs|ipns)\.(.+)$/i.exec(host)
     // The gateway's own name can hold `.ipfs.` too: the shortest name that is known decides.
     for (let rest = match; rest !== null; rest = /^(.+?)\.(ipfs|ipns)\.(.+)$/i.exec(rest[3] ?? '')) {
       const gateway = rest[3] ?? ''
-      const hostClass = this.#classOf(gateway)
-      if (hostClass === undefined) continue
+      const known = this.#hostOf(gateway)
+      if (known === undefined) continue
       const id = host.slice(0, host.length - gateway.length - (rest[2] ?? '').length - 2)
       const namespace = rest[2]?.toLowerCase() === 'ipfs' ? 'ipfs' : 'ipns'
-      return { host: gateway, class: hostClass, content: { namespace, id } }
+      return { host: gateway, class: known.class, content: { namespace, id } }
     }
     return undefined
   }
 
-  #classOf(host: string): HostClass | undefined {
+  #hostOf(host: string): GatewayHost | undefined {
     const name = host.toLowerCase()
-    return this.#classes.get(name) ?? this.#classes.get(withoutPort(name))
+    return this.#hosts.get(name) ?? this.#hosts.get(withoutPort(name))
   }
 }
 

@@ -36,6 +36,11 @@ export interface GatewaySource {
   local: GatewayBlocks
 }
 
+export interface GatewaySources extends GatewaySource {
+  /** The same without the network, for hosts that fetch nothing of others. */
+  unfetched: GatewaySource
+}
+
 export interface SourceOptions {
   store: Pick<BlockReader, 'get' | 'sizeOf'>
   /** Copies of what others hold and is read much here; undefined on a node that keeps none. */
@@ -57,13 +62,30 @@ const AHEAD_BYTES = 64 * MIB
  * Chains the places where a block can be. A block that this node's disk lost or spoiled is taken from another holder,
  * and its failure told only when nobody has it. Each block is fetched once however many ask for it meanwhile.
  */
-export function chainSources(options: SourceOptions): GatewaySource {
-  const { store, edge, holders, network, cacheBytes, onFound, log } = options
-  const cache = new BlockCache(cacheBytes)
-  const buffers = new UsedBuffers()
+export function chainSources(options: SourceOptions): GatewaySources {
+  const memory: Memory = {
+    cache: new BlockCache(options.cacheBytes),
+    buffers: new UsedBuffers(),
+    ahead: new ByteBudget(AHEAD_BYTES),
+  }
+  const source = chain(options, memory)
+  return {
+    ...source,
+    unfetched: options.network === undefined ? source : chain({ ...options, network: undefined }, memory),
+  }
+}
+
+/** What sources of different reach have in common. */
+interface Memory {
+  cache: BlockCache
+  buffers: UsedBuffers
+  ahead: ByteBudget
+}
+
+function chain(options: SourceOptions, { cache, buffers, ahead }: Memory): GatewaySource {
+  const { store, edge, holders, network, onFound, log } = options
   const misses = new Misses()
   const fetches = new SingleFlight<Uint8Array | undefined>()
-  const budget = new ByteBudget(AHEAD_BYTES)
 
   /** @throws CORRUPT_BLOCK, STORAGE_FAILED */
   async function fromHere(
@@ -141,7 +163,7 @@ export function chainSources(options: SourceOptions): GatewaySource {
           options.onBlock(key, bytes)
         },
       })
-    return new BlockRun({ far: { isNear, one, many }, flights: fetches, budget, signal })
+    return new BlockRun({ far: { isNear, one, many }, flights: fetches, budget: ahead, signal })
   }
 
   /** Blocks of one DAG; each reader, known by its signal, has a run of its own. */

@@ -109,7 +109,7 @@ export const SETTINGS = {
   HOLDFAST_GATEWAY_HOSTS: setting(
     hosts,
     'localhost:subdomain,example.com:subdomain',
-    'Hosts of the gateway, host:class with the class subdomain, path or trustless; under any other host it is a path gateway',
+    'Hosts of the gateway, host:class with the class subdomain, path or trustless, and perhaps :nofetch behind it; under any other host it is a path gateway',
   ),
   HOLDFAST_TRUSTED_PROXIES: setting(
     list,
@@ -145,7 +145,11 @@ export const SETTINGS = {
     size,
     'Bytes that a node may use, beside its capacity, for copies of what other nodes hold and its readers ask for much; none when unset',
   ),
-  HOLDFAST_NOFETCH: setting(flag, 'true', 'Whether the gateway answers 404 at once for what no node holds'),
+  HOLDFAST_NOFETCH: setting(
+    flag,
+    'true',
+    'Whether the gateway answers 404 at once for what no node holds; if not, it asks the public network, but not under hosts with :nofetch',
+  ),
   HOLDFAST_DHT_PROTOCOL: setting(text, '/holdfast/kad/1.0.0', 'DHT of the peers; /ipfs/kad/1.0.0 is the public one'),
   HOLDFAST_ROUTERS: setting(
     urls,

@@ -69,12 +69,24 @@ export function labels(value: string): Record<string, string> {
   return read
 }
 
-/** `host:class` pairs; the host may have a port of its own. */
-export function hosts(value: string): { host: string; class: 'subdomain' | 'path' | 'trustless' }[] {
+interface Host {
+  host: string
+  class: 'subdomain' | 'path' | 'trustless'
+  fetches: boolean
+}
+
+/** `host:class` or `host:class:nofetch`; the host may have a port of its own. */
+export function hosts(value: string): Host[] {
   return list(value).map((entry) => {
-    const match = /^([A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?):(subdomain|path|trustless)$/.exec(entry)
-    if (match === null) throw new Error('pairs such as gateway.example:subdomain,blocks.example:trustless')
-    return { host: (match[1] ?? '').toLowerCase(), class: match[2] as 'subdomain' | 'path' | 'trustless' }
+    const match = /^([A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?):(subdomain|path|trustless)(:nofetch)?$/.exec(
+      entry,
+    )
+    if (match === null) throw new Error('pairs such as gateway.example:subdomain,blocks.example:trustless:nofetch')
+    return {
+      host: (match[1] ?? '').toLowerCase(),
+      class: match[2] as Host['class'],
+      fetches: match[3] === undefined,
+    }
   })
 }
 
