@@ -21,7 +21,7 @@ const NAME = '12D3KooWLQzUv2FHWGVPXTXSZpdHs7oHbXub2G5WC8Tx4NQhyd2d'
 let cluster: Cluster
 let metricsUrl: string
 before(async () => {
-  const port = await freePort()
+  const port = await freePair()
   // The control plane has the first port, the node the next.
   metricsUrl = `http://127.0.0.1:${port + 1}/metrics`
   cluster = await Cluster.start({
@@ -32,13 +32,24 @@ before(async () => {
 })
 after(() => cluster[Symbol.asyncDispose]())
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
+/** The first of two free ports in a row, out of those that systems give to clients and clusters of tests take. */
+async function freePair(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 9_000)
+    if ((await isFree(port)) && (await isFree(port + 1))) return port
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1')
+  try {
+    await once(server, 'listening')
+  } catch {
+    return false
+  }
   server.close()
   await once(server, 'close')
-  return port
+  return true
 }
 
 /** Pids of the node's gateway processes. */
@@ -130,8 +141,8 @@ async function signedPath(text: string): Promise<string> {
   const expires = Math.floor(Date.now() / 1_000) + 3_600
   const signature = signUrl(Buffer.from(key, 'base64url'), `/ipfs/${cid}`, expires)
   const path = `/ipfs/${cid}?hf-prefix=${encodeURIComponent(`/ipfs/${cid}`)}&hf-exp=${expires}&hf-sig=${signature}`
-  await until('the key with every process', async () => (await readByAll(path)).every((body) => body.length > 0))
   await until('the rule with every process', async () => await isRefusedByAll(`/ipfs/${cid}`))
+  await until('the key with every process', async () => (await readByAll(path)).every((body) => body.length > 0))
   return path
 }
 
