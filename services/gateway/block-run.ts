@@ -1,6 +1,6 @@
 import type { CID } from 'multiformats/cid'
 import { checkCid, isIdentity } from '../core/cid.ts'
-import { KIB, MIB } from '../core/units.ts'
+import { MIB } from '../core/units.ts'
 import { multihashKey } from '../dag/multihash-key.ts'
 import type { ByteBudget } from './byte-budget.ts'
 import type { SingleFlight } from './single-flight.ts'
@@ -29,15 +29,15 @@ export interface BlockRunOptions {
 }
 
 /** Bytes of one run that are asked for and not read yet. */
-const WINDOW_BYTES = 8 * MIB
+const WINDOW_BYTES = 12 * MIB
 /** What one call asks for once the run is in swing: a few of them fill the window. */
 const CALL_BYTES = 2 * MIB
 const CALL_BLOCKS = 256
-const MAX_CALLS = 4
+const MAX_CALLS = 6
 /** Blocks that are looked at for one call, most of which can be on this node. */
 const LOOKS_PER_CALL = 1_024
-/** Of a block of which nothing is known. */
-const LIKELY_BYTES = 256 * KIB
+/** Of a block while none has come: what files are cut into, or more. */
+const LIKELY_BYTES = MIB
 /** Weight of the newest block in the mean. */
 const NEWEST = 0.2
 const REMEMBERED_BLOCKS = 4_096

@@ -7,6 +7,7 @@ import { benchGateway } from './gateway.ts'
 import { benchNames } from './names.ts'
 import { benchNaming } from './naming.ts'
 import { benchPins } from './pins.ts'
+import { benchRemote } from './remote.ts'
 import { printRows, type Row } from './rows.ts'
 import { benchTokenUris } from './token-uris.ts'
 import { benchTransfer } from './transfer.ts'
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   cluster: benchCluster,
   transfer: benchTransfer,
   gateway: benchGateway,
+  remote: benchRemote,
   denylist: benchDenylist,
   pins: benchPins,
   api: benchApiPins,
