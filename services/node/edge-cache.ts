@@ -212,6 +212,8 @@ export class EdgeCache implements AsyncDisposable {
     for (const { cid } of roots) {
       await this.store.releaseRoot(cid)
       this.#lastUse.remove(cidKey(cid))
+      // It has to be read anew before it may come back, or two that are read alike would take turns.
+      this.#reads.forget(cidKey(cid))
     }
     await this.store.collect({ graceMs: 0 })
   }
