@@ -7,6 +7,7 @@ import { reasonOf } from './decode-value.ts'
 import { decodeDagPb } from './links.ts'
 import { ownCid } from './own-cid.ts'
 import { malformed } from './read-block.ts'
+import { SharedNodes } from './shared-nodes.ts'
 import { decodeUnixfsData, type UnixfsData } from './unixfs-data.ts'
 
 interface Attributes {
@@ -66,8 +67,13 @@ const TYPE_METADATA = 3
 const TYPE_SYMLINK = 4
 const TYPE_HAMT = 5
 
+/** Decoding fewer links is as cheap as finding out whether somebody has. */
+const MIN_SHARED_LINKS = 32
+const files = new SharedNodes<FileNode>()
+
 /**
- * What a raw or DAG-PB block is in UnixFS.
+ * What a raw or DAG-PB block is in UnixFS; not to be changed, because others who read the block can have the same node.
+ * @param bytes those of the block that the CID names
  * @throws MALFORMED_BLOCK; BLOCK_TOO_LARGE; UNSUPPORTED_CODEC for any other codec
  */
 export function unixfsNode(cid: CID, bytes: Uint8Array): UnixfsNode {
@@ -75,9 +81,13 @@ export function unixfsNode(cid: CID, bytes: Uint8Array): UnixfsNode {
   if (cid.code !== DAG_PB) {
     throw new HoldfastError('UNSUPPORTED_CODEC', `Block ${cid.toString()} is neither raw nor DAG-PB, so not UnixFS.`)
   }
+  const shared = files.find(cid, bytes)
+  if (shared !== undefined) return shared
   const { Data, Links } = decodeDagPb(cid, bytes)
   if (Data === undefined) return { type: 'links', links: Links }
-  return fromData(cid, dataOf(cid, Data), Links)
+  const node = fromData(cid, dataOf(cid, Data), Links)
+  if (node.type === 'file' && Links.length >= MIN_SHARED_LINKS) files.share(cid, bytes, node)
+  return node
 }
 
 function rawFile(bytes: Uint8Array): FileNode {

@@ -15,6 +15,7 @@ import type { Edge } from './edge-blocks.ts'
 import type { Holders } from './holders.ts'
 import type { Level } from './metrics.ts'
 import { Misses } from './misses.ts'
+import { SharedReads } from './shared-reads.ts'
 import { SingleFlight } from './single-flight.ts'
 
 /** Blocks of one DAG. */
@@ -67,6 +68,7 @@ export function chainSources(options: SourceOptions): GatewaySources {
     cache: new BlockCache(options.cacheBytes),
     buffers: new UsedBuffers(),
     ahead: new ByteBudget(AHEAD_BYTES),
+    reads: new SharedReads(options.store),
   }
   const source = chain(options, memory)
   return {
@@ -80,9 +82,10 @@ interface Memory {
   cache: BlockCache
   buffers: UsedBuffers
   ahead: ByteBudget
+  reads: SharedReads
 }
 
-function chain(options: SourceOptions, { cache, buffers, ahead }: Memory): GatewaySource {
+function chain(options: SourceOptions, { cache, buffers, ahead, reads }: Memory): GatewaySource {
   const { store, edge, holders, network, onFound, log } = options
   const misses = new Misses()
   const fetches = new SingleFlight<Uint8Array | undefined>()
@@ -96,7 +99,7 @@ function chain(options: SourceOptions, { cache, buffers, ahead }: Memory): Gatew
   ): Promise<Uint8Array | undefined> {
     const cached = cache.get(key)
     const reading = cid.code === RAW ? { ...options, buffers } : options
-    const held = cached ?? (await store.get(cid, reading))
+    const held = cached ?? (await reads.get(key, cid, reading))
     const bytes = held ?? (await edge?.get(cid, root, reading))
     if (bytes === undefined) return undefined
     onFound?.(cached !== undefined ? 'memory' : held !== undefined ? 'store' : 'edge')

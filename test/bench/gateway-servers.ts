@@ -47,7 +47,8 @@ async function serveStore(store: string, cacheBytes: number): Promise<string> {
     log: pino({ level: 'silent' }),
     host: '127.0.0.1',
     port: 0,
-    settings: { cacheBytes },
+    // A benchmark is one address.
+    settings: { cacheBytes, maxConnectionsPerAddress: 1_024 },
   })
   return gateway.url
 }

@@ -3,6 +3,7 @@ import { benchBlocks } from './blocks.ts'
 import { benchChain } from './chain.ts'
 import { benchCluster } from './cluster.ts'
 import { benchDenylist } from './denylist.ts'
+import { benchEdge } from './edge.ts'
 import { benchGateway } from './gateway.ts'
 import { benchNames } from './names.ts'
 import { benchNaming } from './naming.ts'
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   cluster: benchCluster,
   transfer: benchTransfer,
   gateway: benchGateway,
+  edge: benchEdge,
   remote: benchRemote,
   denylist: benchDenylist,
   pins: benchPins,
