@@ -17,7 +17,10 @@ const NEWEST = 0.2
 const LEAST_PATIENCE_MS = 100
 const FIRST_PATIENCE_MS = SECOND_MS / 2
 const FIRST_REST_MS = SECOND_MS
-const LONGEST_REST_MS = MINUTE_MS
+/** A node that has come back counts again after this at the latest. */
+const LONGEST_REST_MS = 15 * SECOND_MS
+/** So many failures, with rests between them, are no accident. */
+const GIVEN_UP_AFTER = 2
 /** Patience in usual times. */
 const USUAL_TIMES = 3
 
@@ -73,9 +76,16 @@ export class HolderChoice {
     record.restsUntil = 0
   }
 
-  /** A node that fails is left alone for longer and longer. */
+  /** Whether the node rests after failing again and again, so that not even a miss waits for it. */
+  isGivenUp(node: string): boolean {
+    const { failures, restsUntil } = this.#record(node)
+    return failures >= GIVEN_UP_AFTER && restsUntil > performance.now()
+  }
+
+  /** A node that fails is left alone for longer and longer; what else fails while it rests says nothing new. */
   failed(node: string): void {
     const record = this.#record(node)
+    if (record.restsUntil > performance.now()) return
     const restMs = Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** record.failures)
     record.failures += 1
     record.restsUntil = performance.now() + restMs

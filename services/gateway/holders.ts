@@ -4,6 +4,7 @@ import { cidKey } from '../core/cid.ts'
 import { SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
 import type { TransferClient } from '../transfer/client.ts'
+import { HasBatches } from './has-batches.ts'
 import { HolderChoice } from './holder-choice.ts'
 import { takeMany } from './take-many.ts'
 
@@ -49,13 +50,14 @@ interface Taken {
 export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
   const choice = new HolderChoice((node) => client.rttMs(node))
   const known = new KnownHolders()
+  const questions = new HasBatches(client, ASK_MS)
 
   /** Nodes to ask for the block, as far as they are wanted. */
   async function* candidates(cid: CID, root: string, signal: AbortSignal): AsyncGenerator<string> {
     const up = nodes()
     const likely = choice.order(up.filter((node) => known.has(root, node)))
     for (const node of likely) yield* counted(node)
-    const others = choice.order(up.filter((node) => !likely.includes(node)))
+    const others = choice.order(up.filter((node) => !likely.includes(node) && !choice.isGivenUp(node)))
     for await (const node of whoHas(others, { cid, root, signal })) yield* counted(node)
   }
 
@@ -124,8 +126,7 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
 
   /** The nodes that say yes, in the order in which they do. All answers are remembered, also of those that come later. */
   async function* whoHas(asked: readonly string[], about: Asked): AsyncGenerator<string> {
-    const limit = AbortSignal.any([about.signal, AbortSignal.timeout(ASK_MS)])
-    const open = new Map(asked.map((node) => [node, doesHave(node, about, limit)]))
+    const open = new Map(asked.map((node) => [node, doesHave(node, about)]))
     while (open.size > 0) {
       const { node, yes } = await Promise.race(open.values())
       open.delete(node)
@@ -133,17 +134,16 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
     }
   }
 
-  async function doesHave(
-    node: string,
-    { cid, root }: Asked,
-    signal: AbortSignal,
-  ): Promise<{ node: string; yes: boolean }> {
+  async function doesHave(node: string, { cid, root, signal }: Asked): Promise<{ node: string; yes: boolean }> {
     try {
-      const [yes = false] = await client.has(node, [cid], { signal })
+      const yes = await questions.ask(node, cid, AbortSignal.any([signal, AbortSignal.timeout(ASK_MS)]))
       if (yes) known.add(root, node)
       return { node, yes }
     } catch (error) {
-      if (!signal.aborted) log.debug({ err: error, node }, 'a node could not be asked for a block')
+      if (!signal.aborted) {
+        choice.failed(node)
+        log.debug({ err: error, node }, 'a node could not be asked for a block')
+      }
       return { node, yes: false }
     }
   }
@@ -152,8 +152,8 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
   function meet(root: CID): void {
     const key = cidKey(root)
     if (!known.isToBeMet(key)) return
-    const signal = AbortSignal.timeout(ASK_MS)
-    for (const node of nodes()) if (!known.has(key, node)) void doesHave(node, { cid: root, root: key, signal }, signal)
+    const about = { cid: root, root: key, signal: new AbortController().signal }
+    for (const node of nodes()) if (!known.has(key, node)) void doesHave(node, about)
   }
 
   return {

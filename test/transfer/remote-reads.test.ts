@@ -5,9 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { after, before, suite, test } from 'node:test'
 import { pino } from 'pino'
 import type { BlockReader, BlockStore } from '../../services/blocks/contract.ts'
+import { RAW } from '../../services/core/cid.ts'
 import { findHolders } from '../../services/gateway/holders.ts'
 import type { Gateway } from '../../services/gateway/server.ts'
 import type { TransferClient } from '../../services/transfer/client.ts'
+import { cidOf } from '../support/dag.ts'
 import { seededBytes } from '../support/random-bytes.ts'
 import { ask, carCids, openGateway } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
@@ -229,7 +231,36 @@ suite('a node that takes connections and says nothing', () => {
     for (let reads = 0; reads < 3; reads++) {
       assert.ok(isFile((await ask(edge.gateway.url, path)).body, FILE))
     }
-    assert.ok(edge.calls.filter((call) => call.endsWith(' hung')).length <= 6, edge.calls.join())
+    const callsTo = (node: string): number => edge.calls.filter((call) => call.endsWith(` ${node}`)).length
+    assert.ok(callsTo('hung') * 2 <= callsTo('good'), edge.calls.join())
+  })
+})
+
+suite('a flood of requests for what nobody has', () => {
+  test('asks each node in few calls, and no node that says nothing', async () => {
+    await using nodes = await Nodes.open()
+    const reader = await nodes.add('reader')
+    await nodes.add('good')
+    const hung = await nodes.add('hung')
+    await using mute = await openMute()
+    const { publicKey } = hung.identity
+    nodes.directory.nodes.set('hung', { publicKey, host: '127.0.0.1', port: mute.port })
+    const { client, calls } = noting(reader.client)
+    const holders = findHolders({ client, nodes: () => ['good', 'hung'], log })
+    const signal = new AbortController().signal
+    const flood = (from: number): Promise<(Uint8Array | undefined)[]> =>
+      Promise.all(
+        Array.from({ length: 500 }, (_, index) => {
+          const cid = cidOf(RAW, Buffer.from(`unknown ${from + index}`))
+          return holders.find(cid, cid, { signal })
+        }),
+      )
+    for (let round = 0; calls.includes('has hung') || round === 0; round++) {
+      calls.length = 0
+      assert.ok((await flood(round * 500)).every((bytes) => bytes === undefined))
+      assert.ok(calls.length <= 12, calls.join())
+      assert.ok(round < 5)
+    }
   })
 })
 
