@@ -1,0 +1,96 @@
+import { AbiCoder } from 'ethers'
+import { HoldfastError } from '../../core/errors.ts'
+import { bytesOfHex, quantityOf, type Hex } from '../hex.ts'
+import type { ProviderPool } from '../provider-pool.ts'
+import { hasKind, RpcFailure } from '../rpc-failure.ts'
+import { askOffchain, type OffchainOptions } from './offchain-gateway.ts'
+
+/** A block by which all of an answer is read. */
+export interface ChainBlock {
+  number: bigint
+  hash: Hex
+}
+
+export interface CallOptions {
+  pool: ProviderPool
+  block: ChainBlock
+  offchain: OffchainOptions
+  signal: AbortSignal | undefined
+}
+
+/** "Clients SHOULD support at least 4 recursive calls" (ERC-3668). */
+const MAX_HOPS = 4
+/** `OffchainLookup(address,string[],bytes,bytes4,bytes)` */
+const OFFCHAIN_LOOKUP = '0x556f1830'
+/** Beyond it nothing is decoded: offsets of the ABI let a short text stand for a long one. */
+const MAX_LOOKUP_CHARACTERS = 128 * 1024
+
+const coder = AbiCoder.defaultAbiCoder()
+
+/**
+ * What a contract returns, with what it wants asked outside of the chain (ERC-3668); undefined when it refuses.
+ * @throws NAME_LOOP when it asks more than four times; UPSTREAM_FAILED when nobody outside answers, RpcFailure when no
+ *   provider does or too few agree
+ */
+export async function callContract(to: Hex, data: Hex, options: CallOptions): Promise<Uint8Array | undefined> {
+  let asked = data
+  for (let hops = 0; ; hops++) {
+    const answer = await agreedCall(to, asked, options)
+    if (answer.returned !== undefined) return bytesOfHex(answer.returned)
+    if (!answer.reason.startsWith(OFFCHAIN_LOOKUP)) return undefined
+    if (hops === MAX_HOPS) throw new HoldfastError('NAME_LOOP', 'The contract asks for more and more outside answers.')
+    const lookup = decodeLookup(answer.reason)
+    // "If the sender field does not match the address of the contract that was called, return an error."
+    if (lookup === undefined || lookup.sender !== to.toLowerCase()) return undefined
+    const response = await askOffchain({ ...lookup, sender: to }, options.offchain, options.signal)
+    const words = coder.encode(['bytes', 'bytes'], [response, lookup.extraData])
+    asked = `${lookup.callback}${words.slice(2)}` as Hex
+  }
+}
+
+type Answer = { returned: string } | { returned?: undefined; reason: string }
+
+function agreedCall(to: Hex, data: Hex, { pool, block, signal }: CallOptions): Promise<Answer> {
+  return pool.agreed<Answer>(
+    async (provider, aborted) => {
+      const params = [{ to, data, gas: quantityOf(provider.limits.callGas) }, { blockHash: block.hash }]
+      try {
+        const returned = await provider.call({ method: 'eth_call', params }, aborted)
+        if (typeof returned === 'string') return { returned }
+        throw new RpcFailure('unreachable', `The provider ${provider.name} answers calls with no text.`)
+      } catch (error) {
+        // A call that eats all gas is the contract's doing, like one that reverts.
+        if (hasKind(error, 'reverted', 'too-much')) return { reason: error.data ?? '' }
+        throw error
+      }
+    },
+    (answer) => answer.returned ?? `reverted ${answer.reason}`,
+    { atLeast: block.number, ...(signal && { signal }) },
+  )
+}
+
+interface Lookup {
+  sender: string
+  urls: string[]
+  data: Hex
+  callback: Hex
+  extraData: string
+}
+
+function decodeLookup(reason: string): Lookup | undefined {
+  if (reason.length > MAX_LOOKUP_CHARACTERS) return undefined
+  try {
+    const types = ['address', 'string[]', 'bytes', 'bytes4', 'bytes']
+    const words = `0x${reason.slice(OFFCHAIN_LOOKUP.length)}`
+    const [sender, urls, data, callback, extraData] = coder.decode(types, words).toArray(true) as [
+      string,
+      string[],
+      Hex,
+      Hex,
+      string,
+    ]
+    return { sender: sender.toLowerCase(), urls: [...urls], data, callback, extraData }
+  } catch {
+    return undefined
+  }
+}

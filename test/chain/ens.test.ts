@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict'
+import { createServer, type RequestListener } from 'node:http'
+import { isIP, type AddressInfo, type LookupFunction } from 'node:net'
+import { after, before, suite, test } from 'node:test'
+import { Interface, namehash } from 'ethers'
+import { Ens } from '../../services/chain/ens/ens.ts'
+import type { OffchainOptions } from '../../services/chain/ens/offchain-gateway.ts'
+import type { Hex } from '../../services/chain/hex.ts'
+import { ProviderPool, type Disagreement } from '../../services/chain/provider-pool.ts'
+import { hasCode, type ErrorCode } from '../../services/core/errors.ts'
+import { startChain, type TestChain } from '../support/anvil.ts'
+import { openZoo } from '../support/rpc-zoo.ts'
+
+const contracts = new Interface([
+  'function setResolver(bytes32 node, address to)',
+  'function setContenthash(bytes32 node, bytes value)',
+  'function setContenthash(bytes to)',
+  'function setUrls(string[] to)',
+  'function setAsksAgain(bool to)',
+  'function setSender(address to)',
+  'function setAnswer(bytes to)',
+])
+const FOLDER = '0xe3010170122029f2d17be6139079dc48696d1f582a8530eb9805b561eda517e22a892c7e3f1f'
+const FOLDER_CID = 'bafybeibj6lixxzqtsb45ysdjnupvqkufgdvzqbnvmhw2kf7cfkesy7r7d4'
+const PATIENT = { timeout: 60_000 }
+
+let chain: TestChain
+let registry: Hex
+let plain: Hex
+let wildcard: Hex
+let offchain: Hex
+let hostile: Hex
+
+before(async () => {
+  chain = await startChain()
+  registry = await chain.deploy('MiniRegistry')
+  plain = await chain.deploy('MiniResolver')
+  wildcard = await chain.deploy('WildcardResolver')
+  offchain = await chain.deploy('OffchainResolver')
+  hostile = await chain.deploy('HostileResolver')
+  await pointTo('plain.eth', plain)
+  await pointTo('parent.eth', wildcard)
+  await pointTo('far.eth', offchain)
+  await pointTo('bad.eth', hostile)
+  await send(plain, 'setContenthash(bytes32,bytes)', [namehash('plain.eth'), FOLDER])
+  await send(wildcard, 'setContenthash(bytes)', [FOLDER])
+})
+after(() => chain[Symbol.asyncDispose]())
+
+async function send(to: Hex, call: string, values: unknown[]): Promise<void> {
+  await chain.send(to, contracts.encodeFunctionData(call, values))
+}
+
+function pointTo(name: string, resolver: Hex): Promise<void> {
+  return send(registry, 'setResolver', [namehash(name), resolver])
+}
+
+function ens(options: OffchainOptions = {}, pool = new ProviderPool([{ name: 'one', url: chain.url }])): Ens {
+  return new Ens({ pool, registry, head: 'latest', offchain: options })
+}
+
+async function rootOf(name: string, options: OffchainOptions = {}): Promise<string> {
+  const { content } = await ens(options).contenthash(name)
+  assert.equal(content?.network, 'ipfs')
+  return content.root.toString()
+}
+
+function refuses(name: string, code: ErrorCode, options: OffchainOptions = {}): Promise<void> {
+  return assert.rejects(ens(options).contenthash(name), (error) => hasCode(error, code))
+}
+
+/** A server of this machine, as a contract may name it; counts what it is asked. */
+async function serve(answer: RequestListener) {
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    answer(request, response)
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as AddressInfo
+  return {
+    asked,
+    port,
+    url: `http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((done) => server.close(done))
+    },
+  }
+}
+
+suite('a name of ENS', PATIENT, () => {
+  test('is read, normalised, at the block that is told', async () => {
+    const { name, block, content } = await ens().contenthash('PLAIN.eth')
+    assert.deepEqual([name, block], ['plain.eth', await chain.head()])
+    assert.equal(content?.network === 'ipfs' && content.root.toString(), FOLDER_CID)
+  })
+
+  test('that has no content is told apart from one that is not there', async () => {
+    await pointTo('empty.eth', plain)
+    assert.equal((await ens().contenthash('empty.eth')).content, undefined)
+    await refuses('nobody.xyz', 'NAME_NOT_RESOLVED')
+  })
+
+  test('is answered for by its parent only when that answers for all below it', async () => {
+    assert.equal(await rootOf('a.b.parent.eth'), FOLDER_CID)
+    await refuses('below.plain.eth', 'NAME_NOT_RESOLVED')
+  })
+
+  test('that cannot be one is refused before the chain is asked', async () => {
+    for (const name of ['', '.', 'a..eth', 'a b.eth', `${'a'.repeat(300)}.eth`, `${'a.'.repeat(20)}eth`]) {
+      await refuses(name, 'INVALID_NAME')
+    }
+  })
+
+  test('whose resolver reverts, returns rubbish or is no contract is not resolved', async () => {
+    await refuses('bad.eth', 'NAME_NOT_RESOLVED')
+    const word = (value: string): string => value.padStart(64, '0')
+    for (const rubbish of ['00', 'ff'.repeat(32), `${word('20')}${'ff'.repeat(32)}`, `${word('20')}${word('40')}`]) {
+      await send(hostile, 'setAnswer', [`0x${rubbish}`])
+      await refuses('bad.eth', 'NAME_NOT_RESOLVED')
+    }
+    await pointTo('none.eth', '0x00000000000000000000000000000000000000aa')
+    await refuses('none.eth', 'NAME_NOT_RESOLVED')
+  })
+
+  test('is what most providers say, and who says something else is told', async () => {
+    await using liar = await openZoo(chain.url)
+    liar.manners.lies = true
+    // The liar of the zoo changes what looks like the end of `….json`.
+    await pointTo('told.eth', plain)
+    const told = `0xe3010170122${FOLDER.slice(13, -10)}2e6a736f6e`
+    await send(plain, 'setContenthash(bytes32,bytes)', [namehash('told.eth'), told])
+    const seen: Disagreement[] = []
+    const providers = [
+      { name: 'liar', url: liar.url },
+      { name: 'one', url: chain.url },
+      { name: 'two', url: chain.url },
+    ]
+    const pool = new ProviderPool(providers, { quorum: 2, onDisagree: (one) => seen.push(one) })
+    const honest = await rootOf('told.eth')
+    for (let round = 0; round < 3; round++) {
+      const { content } = await ens({}, pool).contenthash('told.eth')
+      assert.equal(content?.network === 'ipfs' && content.root.toString(), honest)
+    }
+    assert.ok(seen.every(({ dissenting }) => dissenting.join() === 'liar'))
+    const alone = new ProviderPool(providers.slice(0, 2), { quorum: 2 })
+    await assert.rejects(ens({}, alone).contenthash('told.eth'), (error) => hasCode(error, 'UPSTREAM_FAILED'))
+  })
+})
+
+suite('a name whose resolver asks outside of the chain', PATIENT, () => {
+  const allowed = { allowsPrivate: true }
+
+  test('gets its answer by GET or POST, as the URL says', async () => {
+    const bodies: string[] = []
+    await using server = await serve((request, response) => {
+      let body = ''
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+      request.on('end', () => {
+        bodies.push(body)
+        response.end(JSON.stringify({ data: FOLDER }))
+      })
+    })
+    await send(offchain, 'setUrls', [[`${server.url}/{sender}/{data}.json`]])
+    assert.equal(await rootOf('sub.far.eth', allowed), FOLDER_CID)
+    await send(offchain, 'setUrls', [[`${server.url}/post`]])
+    assert.equal(await rootOf('sub.far.eth', allowed), FOLDER_CID)
+    const data = '0x03737562036661720365746800'
+    assert.deepEqual(server.asked, [`GET /${offchain}/${data}.json`, 'POST /post'])
+    assert.deepEqual(JSON.parse(bodies[1] ?? ''), { sender: offchain, data })
+  })
+
+  test('never leads to a private address, however it is written', async () => {
+    await using server = await serve((_, response) => response.end(JSON.stringify({ data: FOLDER })))
+    const hosts = ['127.0.0.1', 'localhost', '2130706433', '0x7f.1', '[::1]', '[::ffff:127.0.0.1]', '169.254.169.254']
+    for (const host of [...hosts, '0', '10.0.0.1', 'metadata.google.internal', 'user@127.0.0.1', '127.0.0.1.']) {
+      for (const scheme of ['https', 'http']) {
+        await send(offchain, 'setUrls', [[`${scheme}://${host}:${server.port}/{data}`]])
+        await refuses('far.eth', 'UPSTREAM_FAILED')
+      }
+    }
+    await send(offchain, 'setUrls', [['file:///etc/passwd', 'not a url', 'ftp://example.com/{data}']])
+    await refuses('far.eth', 'UPSTREAM_FAILED')
+    assert.deepEqual(server.asked, [])
+  })
+
+  test('never leads to a host of a public name that resolves to a private address', async () => {
+    let connections = 0
+    const server = createServer().on('connection', () => connections++)
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+    const { port } = server.address() as AddressInfo
+    await send(offchain, 'setUrls', [[`https://gateway.example.com:${port}/{data}`]])
+    const lookedUp: string[] = []
+    for (const addresses of [['127.0.0.1'], ['93.184.216.34', '127.0.0.1'], ['::1'], ['::ffff:127.0.0.1']]) {
+      const lookUp: LookupFunction = (hostname, _, done) => {
+        lookedUp.push(hostname)
+        done(
+          null,
+          addresses.map((address) => ({ address, family: isIP(address) })),
+        )
+      }
+      await refuses('far.eth', 'UPSTREAM_FAILED', { lookUp })
+    }
+    assert.equal(lookedUp.length, 4)
+    assert.equal(connections, 0)
+    await new Promise((done) => server.close(done))
+  })
+
+  test('goes on to the next URL, but not after a refusal', async () => {
+    await using broken = await serve((_, response) => response.writeHead(500).end())
+    await using whole = await serve((_, response) => response.end(JSON.stringify({ data: FOLDER })))
+    await using refusing = await serve((_, response) => response.writeHead(404).end())
+    await send(offchain, 'setUrls', [[`${broken.url}/{data}`, `${whole.url}/{data}`]])
+    assert.equal(await rootOf('far.eth', allowed), FOLDER_CID)
+    await send(offchain, 'setUrls', [[`${refusing.url}/{data}`, `${whole.url}/{data}`]])
+    await refuses('far.eth', 'UPSTREAM_FAILED', allowed)
+    assert.equal(whole.asked.length, 1)
+  })
+
+  test('takes no redirect, no rubbish and no more than a mebibyte', async () => {
+    await using target = await serve((_, response) => response.end(JSON.stringify({ data: FOLDER })))
+    const answers: RequestListener[] = [
+      (_, response) => response.writeHead(302, { location: target.url }).end(),
+      (_, response) => response.end('no JSON'),
+      (_, response) => response.end('{"data":"0xzz"}'),
+      (_, response) => response.end(JSON.stringify({ data: `0x${'00'.repeat(600_000)}` })),
+    ]
+    for (const answer of answers) {
+      await using server = await serve(answer)
+      await send(offchain, 'setUrls', [[`${server.url}/{data}`]])
+      await refuses('far.eth', 'UPSTREAM_FAILED', allowed)
+    }
+    assert.deepEqual(target.asked, [])
+  })
+
+  test('that asks without end is given up after four', async () => {
+    await using server = await serve((_, response) => response.end(JSON.stringify({ data: FOLDER })))
+    await send(offchain, 'setUrls', [[`${server.url}/{data}`]])
+    await send(offchain, 'setAsksAgain', [true])
+    await refuses('far.eth', 'NAME_LOOP', allowed)
+    await send(offchain, 'setAsksAgain', [false])
+    assert.equal(server.asked.length, 4)
+  })
+
+  test('in the name of another contract is not followed', async () => {
+    await using server = await serve((_, response) => response.end(JSON.stringify({ data: FOLDER })))
+    await send(offchain, 'setUrls', [[`${server.url}/{data}`]])
+    await send(offchain, 'setSender', [plain])
+    await refuses('far.eth', 'NAME_NOT_RESOLVED', allowed)
+    await send(offchain, 'setSender', [offchain])
+    assert.deepEqual(server.asked, [])
+  })
+})
