@@ -1,13 +1,35 @@
+import { Ens } from './chain/ens/ens.ts'
+import type { Hex } from './chain/hex.ts'
+import { ProviderPool } from './chain/provider-pool.ts'
+import { HoldfastError } from './core/errors.ts'
 import { dnsLookup } from './naming/dns-lookup.ts'
 import { parseDnsLinks, type DnsLink, type TxtLookup } from './naming/dnslink.ts'
+import { ensLookup, type EnsLookup } from './naming/ens-link.ts'
 import type { Config } from './runtime/config.ts'
 
-/** Where the links of domains come from, as the configuration says; without `lookUpTxt` nobody is asked. */
-export function domainLinks({ HOLDFAST_DNSLINKS, HOLDFAST_DNS: servers }: Config): {
+/** Where the links of domains come from, as the configuration says; without a lookup nobody is asked. */
+export function domainLinks(config: Config): {
   staticLinks: ReadonlyMap<string, DnsLink>
   lookUpTxt?: TxtLookup
+  lookUpEns?: EnsLookup
 } {
-  const staticLinks = parseDnsLinks(HOLDFAST_DNSLINKS)
-  if (servers.length === 0) return { staticLinks }
-  return { staticLinks, lookUpTxt: servers.includes('system') ? dnsLookup() : dnsLookup({ servers }) }
+  const { HOLDFAST_DNSLINKS, HOLDFAST_DNS: servers, HOLDFAST_CHAIN_RPC: urls } = config
+  return {
+    staticLinks: parseDnsLinks(HOLDFAST_DNSLINKS),
+    ...(servers.length > 0 && { lookUpTxt: servers.includes('system') ? dnsLookup() : dnsLookup({ servers }) }),
+    ...(urls.length > 0 && { lookUpEns: ensLookup(ensOf(urls, config)) }),
+  }
+}
+
+function ensOf(
+  urls: readonly string[],
+  { HOLDFAST_CHAIN_QUORUM: quorum, HOLDFAST_ENS_REGISTRY: registry }: Config,
+): Ens {
+  const providers = urls.map((url, index) => ({ name: `provider ${index + 1}`, url }))
+  const pool = new ProviderPool(providers, { quorum })
+  if (registry === undefined) return new Ens({ pool })
+  if (!/^0x[0-9a-f]{40}$/i.test(registry)) {
+    throw new HoldfastError('CONFIG', 'HOLDFAST_ENS_REGISTRY is no address of a contract.')
+  }
+  return new Ens({ pool, registry: registry as Hex })
 }

@@ -5,6 +5,7 @@ import { MAX_PATH_SEGMENTS } from '../core/limits.ts'
 import { DAY_MS, HOUR_MS, SECOND_MS } from '../core/units.ts'
 import { unlessAborted } from '../core/unless-aborted.ts'
 import { lookUpDnsLink, type DnsLink, type TxtLookup } from './dnslink.ts'
+import type { EnsLookup } from './ens-link.ts'
 import type { IpnsName } from './ipns-name.ts'
 import { ttlMs, validUntilMs, type IpnsRecord } from './ipns-record.ts'
 import { nameText, type Name } from './name.ts'
@@ -40,6 +41,8 @@ export interface NameResolverOptions {
   records: RecordSearch
   /** Asks DNS; without it domains have the links of `staticLinks` only, and nothing is dialled. */
   lookUpTxt?: TxtLookup
+  /** Asks the chain for names that end in `.eth`; without it they are domains like others. */
+  lookUpEns?: EnsLookup
   /** Links that win over DNS, by domain name. */
   staticLinks?: ReadonlyMap<string, DnsLink>
   /** Milliseconds since 1970. */
@@ -118,17 +121,24 @@ export class NameResolver implements AsyncDisposable {
   }
 
   /**
-   * The DNSLink of a domain; undefined when it has none.
+   * The DNSLink of a domain, or where a name of ENS points to; undefined when it has none.
    * @throws UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE
    */
   async link(domain: string, { signal }: Abortable = {}): Promise<DnsLink | undefined> {
-    const { staticLinks, lookUpTxt } = this.#options
+    const { staticLinks } = this.#options
     const fixed = staticLinks?.get(domain)
-    if (fixed !== undefined || lookUpTxt === undefined) return fixed
+    const lookUp = this.#lookUp(domain)
+    if (fixed !== undefined || lookUp === undefined) return fixed
     const search = async function* (signal: AbortSignal): AsyncIterable<DomainAnswer> {
-      yield { link: await unlessAborted(lookUpDnsLink(domain, lookUpTxt, { signal }), signal) }
+      yield { link: await unlessAborted(lookUp(domain, { signal }), signal) }
     }
     return (await this.#domains.get(domain, search, { ...(signal && { signal }) }))?.link
+  }
+
+  #lookUp(domain: string): EnsLookup | undefined {
+    const { lookUpTxt, lookUpEns } = this.#options
+    if (lookUpEns !== undefined && domain.endsWith('.eth')) return lookUpEns
+    return lookUpTxt && ((name, options) => lookUpDnsLink(name, lookUpTxt, options))
   }
 
   /** Takes a verified record that arrived by itself (published or put here), so that it is served at once if it is newer. */

@@ -127,6 +127,13 @@ export const SETTINGS = {
     '',
     'Where DNSLinks are looked up: system, or addresses of DNS servers; only HOLDFAST_DNSLINKS when empty',
   ),
+  HOLDFAST_CHAIN_RPC: {
+    ...setting(urls, '', 'JSON-RPC URLs of Ethereum, by which names that end in .eth are read; none when empty'),
+    // Providers put their keys into URLs.
+    secret: true as const,
+  },
+  HOLDFAST_CHAIN_QUORUM: setting(count(1, 100), '1', 'How many of HOLDFAST_CHAIN_RPC must give the same answer'),
+  HOLDFAST_ENS_REGISTRY: optional(anyText, 'Address of the registry of ENS; that of the main chain when unset'),
   HOLDFAST_GATEWAY_REQUEST_RATE: setting(
     count(0, 1_000_000),
     '1000',

@@ -8,6 +8,9 @@ import type { OffchainOptions } from '../../services/chain/ens/offchain-gateway.
 import type { Hex } from '../../services/chain/hex.ts'
 import { ProviderPool, type Disagreement } from '../../services/chain/provider-pool.ts'
 import { hasCode, type ErrorCode } from '../../services/core/errors.ts'
+import { ensLookup } from '../../services/naming/ens-link.ts'
+import { NameResolver } from '../../services/naming/name-resolver.ts'
+import { parseName } from '../../services/naming/name.ts'
 import { startChain, type TestChain } from '../support/anvil.ts'
 import { openZoo } from '../support/rpc-zoo.ts'
 
@@ -250,5 +253,24 @@ suite('a name whose resolver asks outside of the chain', PATIENT, () => {
     await refuses('far.eth', 'NAME_NOT_RESOLVED', allowed)
     await send(offchain, 'setSender', [offchain])
     assert.deepEqual(server.asked, [])
+  })
+})
+
+suite('names that lead to content', PATIENT, () => {
+  const NO_RECORDS = async function* () {}
+
+  test('may be names of ENS, over other names and away from other networks', async () => {
+    await using resolver = new NameResolver({ records: NO_RECORDS, lookUpEns: ensLookup(ens()) })
+    const found = await resolver.resolve(parseName('plain.eth'), ['a'])
+    assert.deepEqual([found.root.toString(), found.segments, found.ttlMs], [FOLDER_CID, ['a'], 60_000])
+    await pointTo('over.eth', plain)
+    const link = `0xe50101700009${Buffer.from('plain.eth').toString('hex')}`
+    await send(plain, 'setContenthash(bytes32,bytes)', [namehash('over.eth'), link])
+    assert.deepEqual((await resolver.resolve(parseName('over.eth'))).names, ['over.eth', 'plain.eth'])
+    await pointTo('swarm.eth', plain)
+    await send(plain, 'setContenthash(bytes32,bytes)', [namehash('swarm.eth'), `0xe40101fa011b20${'d1'.repeat(32)}`])
+    for (const name of ['swarm.eth', 'absent.eth', 'plain.com']) {
+      await assert.rejects(resolver.resolve(parseName(name)), (error) => hasCode(error, 'NAME_NOT_RESOLVED'))
+    }
   })
 })
