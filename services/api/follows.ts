@@ -18,6 +18,7 @@ import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { nameText, parseName } from '../naming/name.ts'
 import { EMPTY, json } from '../runtime/http/route.ts'
 import { route, type ApiRoute } from './route.ts'
+import type { DomainLinks } from './site-domain.ts'
 
 const MAX_PAGE = 1_000
 /** Each one that is kept is a whole copy of the content. */
@@ -80,7 +81,7 @@ const FollowWithVersions = Follow.extend({
 const FollowPath = z.object({ name: z.string().max(512) })
 
 /** Names whose versions are pinned as they come. */
-export function followRoutes({ db, wakes }: { db: Database; wakes: Wakes }): ApiRoute[] {
+export function followRoutes({ db, wakes, links }: { db: Database; wakes: Wakes; links: DomainLinks }): ApiRoute[] {
   return [
     route(
       {
@@ -127,6 +128,7 @@ export function followRoutes({ db, wakes }: { db: Database; wakes: Wakes }): Api
       async ({ caller, params, body }) => {
         const { policy, keep, everySeconds } = body
         const name = followedName(params.name)
+        refuseUnread(name, links)
         if ((await getPolicy(db, caller.tenantId, policy)) === undefined) {
           throw new HoldfastError('BAD_REQUEST', `There is no policy named ${policy}.`)
         }
@@ -153,14 +155,18 @@ export function followRoutes({ db, wakes }: { db: Database; wakes: Wakes }): Api
   ]
 }
 
-/**
- * The canonical form of a name that can be followed.
- * @throws INVALID_NAME; NOT_IMPLEMENTED for names of ENS
- */
+/** The canonical form of a name. @throws INVALID_NAME */
 function followedName(text: string): string {
-  const name = nameText(parseName(text.replace(/^(ipns:\/\/|\/ipns\/)/, '')))
-  if (!name.endsWith('.eth')) return name
-  throw new HoldfastError('NOT_IMPLEMENTED', 'Names of ENS cannot be followed: this service reads no chain.')
+  return nameText(parseName(text.replace(/^(ipns:\/\/|\/ipns\/)/, '')))
+}
+
+/** @throws NOT_IMPLEMENTED for a name of ENS where no chain is read */
+function refuseUnread(name: string, { lookUpEns }: DomainLinks): void {
+  if (lookUpEns !== undefined || !name.endsWith('.eth')) return
+  throw new HoldfastError(
+    'NOT_IMPLEMENTED',
+    'Names of ENS cannot be followed: this service reads no chain; its operator can set HOLDFAST_CHAIN_RPC.',
+  )
 }
 
 function notFollowed(): never {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { parseDnsName } from '../naming/dns-name.ts'
+import type { EnsLookup } from '../naming/ens-link.ts'
 import { lookUpDnsLink, type DnsLink, type TxtLookup } from '../naming/dnslink.ts'
 import { nameText } from '../naming/name.ts'
 import { HoldfastError } from '../core/errors.ts'
@@ -9,6 +10,8 @@ export interface DomainLinks {
   /** Links that win over DNS. */
   staticLinks: ReadonlyMap<string, DnsLink>
   lookUpTxt?: TxtLookup
+  /** Without it names of ENS are not followed. */
+  lookUpEns?: EnsLookup
 }
 
 export const SiteDomain = z

@@ -8,7 +8,7 @@ import { askInOrder, type RecordSearch, type RecordSource } from '../naming/reco
 import { revalidatedRecords } from '../naming/router-records.ts'
 
 /** Where links of domains come from. */
-export type DomainLinks = Pick<NameResolverOptions, 'lookUpTxt' | 'staticLinks'>
+export type DomainLinks = Pick<NameResolverOptions, 'lookUpTxt' | 'lookUpEns' | 'staticLinks'>
 
 /** Of one name on the way: two nodes, each of which may look for the newest record in the network before it answers. */
 const SEARCH_MS = 40 * SECOND_MS

@@ -12,6 +12,7 @@ import { createToken, makeToken } from '../../services/catalog/tokens.ts'
 import { openWakes, type Wakes } from '../../services/catalog/wake.ts'
 import type { NodeIdentity } from '../../services/core/node-key.ts'
 import type { Scope } from '../../services/core/scopes.ts'
+import type { EnsLookup } from '../../services/naming/ens-link.ts'
 import type { TxtLookup } from '../../services/naming/dnslink.ts'
 import { loadIdentity } from '../../services/runtime/identity.ts'
 import type { Log } from '../../services/runtime/log.ts'
@@ -34,6 +35,8 @@ export interface TestApiOptions {
   gateLimits?: Partial<ApiLimits>
   /** DNS that sites' domains are looked up in; none when undefined. */
   lookUpTxt?: TxtLookup
+  /** The chain that names of ENS are looked up in; none when undefined. */
+  lookUpEns?: EnsLookup
   log?: Log
 }
 
@@ -101,6 +104,7 @@ export class TestApi implements AsyncDisposable {
 export async function openTestApi({
   gateLimits = {},
   lookUpTxt,
+  lookUpEns,
   log = memoryLog().log,
 }: TestApiOptions = {}): Promise<TestApi> {
   await using opening = new AsyncDisposableStack()
@@ -125,7 +129,7 @@ export async function openTestApi({
       identity,
       seal: sealWith('test'),
       masters,
-      links: { staticLinks: new Map(), ...(lookUpTxt && { lookUpTxt }) },
+      links: { staticLinks: new Map(), ...(lookUpTxt && { lookUpTxt }), ...(lookUpEns && { lookUpEns }) },
       gatewayHosts: [{ host: 'localhost', class: 'subdomain' }],
       log,
       limits: gateLimits,
