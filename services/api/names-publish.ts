@@ -76,6 +76,7 @@ async function addOthers({ db }: NameStore, tenantId: number, wanted: NewName): 
 
 /**
  * Publishes a value under the next sequence.
+ * @returns the name with that record
  * @throws CONFLICT when the sequence is another than the expected one; BAD_REQUEST for what is no content path and for
  *   names whose key is elsewhere
  */
@@ -83,16 +84,16 @@ export async function publishValue(
   { db, masters }: NameStore,
   tenantId: number,
   { saved, wanted, expected }: { saved: SavedName; wanted: NewValue; expected: string | undefined },
-): Promise<void> {
+): Promise<SavedName> {
   if (saved.mode !== 'hosted') {
     throw bad('The key of this name is not here. Sign a record and PUT it to /v1/names/{name}/records.')
   }
   const value = targetPath(wanted.value, parseIpnsName(saved.name))
   const ttlMs = wanted.ttlSeconds === undefined ? saved.ttlMs : wanted.ttlSeconds * SECOND_MS
   const lifetimeMs = wanted.lifetimeSeconds === undefined ? saved.lifetimeMs : wanted.lifetimeSeconds * SECOND_MS
-  await withNameKey(db, keysOf(masters), { tenantId, nameId: saved.id }, async (secret) => {
+  return await withNameKey(db, keysOf(masters), { tenantId, nameId: saved.id }, async (secret) => {
     const key = importSigningKey(secret)
-    await changeRecord(
+    return await changeRecord(
       db,
       tenantId,
       saved,
@@ -109,9 +110,9 @@ export async function publishRecord(
   { db }: NameStore,
   tenantId: number,
   { saved, bytes, expected }: { saved: SavedName; bytes: Uint8Array; expected: string | undefined },
-): Promise<void> {
+): Promise<SavedName> {
   const name = parseIpnsName(saved.name)
-  await changeRecord(
+  return await changeRecord(
     db,
     tenantId,
     saved,

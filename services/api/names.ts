@@ -34,9 +34,10 @@ export function nameRoutes({ wakes, ...store }: NameStore & { wakes: Wakes }): A
   }
 
   /** Publishes, and answers how the name is then: to whoever was too late as well. */
-  async function publish(tenantId: number, saved: SavedName, work: () => Promise<void>) {
+  async function publish(tenantId: number, saved: SavedName, work: () => Promise<SavedName>) {
+    let published: SavedName
     try {
-      await work()
+      published = await work()
     } catch (error) {
       if (!hasCode(error, 'CONFLICT')) throw error
       const current = await found(tenantId, saved.name)
@@ -44,8 +45,7 @@ export function nameRoutes({ wakes, ...store }: NameStore & { wakes: Wakes }): A
       return { status: 409 as const, headers: etagOf(current), body: { error: failure, current: nameView(current) } }
     }
     wakes.announce(NAMES)
-    const current = await found(tenantId, saved.name)
-    return { status: 200 as const, headers: etagOf(current), body: nameView(current) }
+    return { status: 200 as const, headers: etagOf(published), body: nameView(published) }
   }
 
   return [

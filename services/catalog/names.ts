@@ -131,6 +131,7 @@ export async function createName(db: Database, tenantId: number, wanted: NewName
 
 /**
  * Changes the record of a tenant's name. Of those who try at once each is decided by what the one before left.
+ * @returns the name as this change left it
  * @throws NOT_FOUND when the tenant does not have the name any more; what `decide` throws
  */
 export async function changeRecord(
@@ -138,15 +139,17 @@ export async function changeRecord(
   tenantId: number,
   { id, name }: Pick<SavedName, 'id' | 'name'>,
   decide: Decide,
-): Promise<void> {
-  await db.transaction(async (sql) => {
+): Promise<SavedName> {
+  return await db.transaction(async (sql) => {
     const held = await holdName(sql, name)
     const mine = await sql.query('select from name where id = $1 and tenant_id = $2', [id, tenantId])
     if (mine.length === 0) throw new HoldfastError('NOT_FOUND', 'There is no such name.')
     const record = decide(held)
-    if (record === undefined) return
-    await trimHistory(sql, name)
-    await writeRecords(sql, [{ name, ...record }])
+    if (record !== undefined) {
+      await trimHistory(sql, name)
+      await writeRecords(sql, [{ name, ...record }])
+    }
+    return (await getName(sql, tenantId, { name })) as SavedName
   })
 }
 
