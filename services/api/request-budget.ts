@@ -1,3 +1,4 @@
+import { RecentMap } from '../core/recent-map.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 
 /** What is left of a budget after one more request. */
@@ -23,7 +24,7 @@ const MAX_KEYS = 50_000
 /** Counts per key in windows of a minute, in the memory of this process. */
 export class RequestBudget {
   readonly #limit: number
-  readonly #windows = new Map<string, Window>()
+  readonly #windows = new RecentMap<string, Window>(MAX_KEYS)
 
   constructor(limitPerMinute: number) {
     this.#limit = limitPerMinute
@@ -47,14 +48,7 @@ export class RequestBudget {
     const known = this.#windows.get(key)
     if (known !== undefined && known.endsAt > now) return known
     const fresh = { endsAt: now + WINDOW_MS, used: 0 }
-    this.#windows.delete(key)
     this.#windows.set(key, fresh)
-    if (this.#windows.size > MAX_KEYS) this.#forgetOldest()
     return fresh
-  }
-
-  #forgetOldest(): void {
-    const [oldest] = this.#windows.keys()
-    if (oldest !== undefined) this.#windows.delete(oldest)
   }
 }

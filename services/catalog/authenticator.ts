@@ -1,3 +1,4 @@
+import { RecentMap } from '../core/recent-map.ts'
 import type { Sql } from './database.ts'
 import { hashToken } from './token-text.ts'
 import { authenticate, type Caller } from './tokens.ts'
@@ -16,15 +17,12 @@ const REVOKED = 'tokens'
 
 /** An authenticator of this process. What other processes announce as revoked is forgotten at once. */
 export function createAuthenticator(db: Sql, wakes: Wakes): Authenticator {
-  // The text itself is not kept in memory. Insertion order is the order of use.
-  const believed = new Map<string, { caller: Promise<Caller | undefined>; until: number }>()
+  // The text itself is not kept in memory.
+  const believed = new RecentMap<string, { caller: Promise<Caller | undefined>; until: number }>(CACHED_TOKENS)
   wakes.on(REVOKED, () => believed.clear())
 
   function remember(key: string, caller: Promise<Caller | undefined>): void {
-    believed.delete(key)
     believed.set(key, { caller, until: performance.now() + BELIEVED_MS })
-    const oldest = believed.keys().next()
-    if (believed.size > CACHED_TOKENS && oldest.done !== true) believed.delete(oldest.value)
   }
 
   return {

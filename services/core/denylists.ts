@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { decodeCid } from './cid.ts'
 import type { Denial, Denylist } from './denylist.ts'
+import { RecentMap } from './recent-map.ts'
 
 /**
  * Blocks that are parts of everything, such as the empty file and the empty directory: a list that names one of them
@@ -26,7 +27,7 @@ const REMEMBERED_BLOCKS = 20_000
  */
 export class Denylists {
   readonly #lists: readonly Denylist[]
-  readonly #blocks = new Map<string, Denial | null>()
+  readonly #blocks = new RecentMap<string, Denial | null>(REMEMBERED_BLOCKS)
 
   constructor(lists: readonly Denylist[] = []) {
     this.#lists = lists
@@ -44,8 +45,6 @@ export class Denylists {
     if (known !== undefined) return known ?? undefined
     const denial = this.content(cid, [])
     this.#blocks.set(key, denial ?? null)
-    const [oldest] = this.#blocks.keys()
-    if (this.#blocks.size > REMEMBERED_BLOCKS && oldest !== undefined) this.#blocks.delete(oldest)
     return denial
   }
 

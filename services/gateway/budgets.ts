@@ -1,4 +1,5 @@
 import { HoldfastError } from '../core/errors.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import { SECOND_MS } from '../core/units.ts'
 import { senderOf } from '../runtime/http/frame.ts'
 
@@ -70,7 +71,7 @@ class Buckets {
   readonly #burstMs: number
   readonly #now: () => number
   /** In the order of use: the longest unused is forgotten first, and has most likely paid. */
-  readonly #paidAt = new Map<string | number, number>()
+  readonly #paidAt = new RecentMap<string | number, number>(REMEMBERED_KEYS)
 
   constructor(perSecond: number, burstSeconds: number, now: () => number) {
     this.#perSecond = perSecond
@@ -88,9 +89,6 @@ class Buckets {
   charge(key: string | number | undefined, amount: number): void {
     if (key === undefined || this.#perSecond === Number.POSITIVE_INFINITY) return
     const paidAt = Math.max(this.#paidAt.get(key) ?? 0, this.#now())
-    this.#paidAt.delete(key)
     this.#paidAt.set(key, paidAt + (amount / this.#perSecond) * SECOND_MS)
-    const [oldest] = this.#paidAt.keys()
-    if (this.#paidAt.size > REMEMBERED_KEYS && oldest !== undefined) this.#paidAt.delete(oldest)
   }
 }

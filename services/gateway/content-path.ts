@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import { parseCid } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MAX_PATH_SEGMENTS } from '../core/limits.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import { parseDomain, parseKey } from './name-text.ts'
 
 /** What a content path names: a root, by CID or by name, and the way down from it. */
@@ -64,8 +65,7 @@ function asUnicode(rawPath: string): string {
 }
 
 /** The latest roots by their texts: decoding one takes a tenth of the time of a whole answer. */
-const knownRoots = new Map<string, CID>()
-const REMEMBERED_ROOTS = 2_000
+const knownRoots = new RecentMap<string, CID>(2_000)
 
 function parseRoot(text: string, path: string): CID {
   const known = knownRoots.get(text)
@@ -73,8 +73,6 @@ function parseRoot(text: string, path: string): CID {
   try {
     const root = parseCid(text)
     knownRoots.set(text, root)
-    const [oldest] = knownRoots.keys()
-    if (knownRoots.size > REMEMBERED_ROOTS && oldest !== undefined) knownRoots.delete(oldest)
     return root
   } catch (cause) {
     throw invalidPath(path, cause)

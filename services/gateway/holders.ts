@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import { cidKey } from '../core/cid.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import { SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
 import type { TransferClient } from '../transfer/client.ts'
@@ -197,7 +198,7 @@ interface RootHolders {
 
 /** Which nodes had blocks of which roots, the roots that were read last. */
 class KnownHolders {
-  readonly #roots = new Map<string, RootHolders>()
+  readonly #roots = new RecentMap<string, RootHolders>(REMEMBERED_ROOTS)
 
   has(root: string, node: string): boolean {
     return this.#roots.get(root)?.nodes.has(node) ?? false
@@ -222,10 +223,7 @@ class KnownHolders {
 
   #touch(root: string): RootHolders {
     const holders = this.#roots.get(root) ?? { nodes: new Set(), metAt: Number.NEGATIVE_INFINITY }
-    this.#roots.delete(root)
     this.#roots.set(root, holders)
-    const [oldest] = this.#roots.keys()
-    if (this.#roots.size > REMEMBERED_ROOTS && oldest !== undefined) this.#roots.delete(oldest)
     return holders
   }
 }

@@ -1,5 +1,6 @@
 import { CID } from 'multiformats/cid'
 import type { Abortable, BlockSource } from '../core/block-source.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import { resolve, type Resolved } from '../dag/resolve.ts'
 
 /** Where a path led. */
@@ -14,7 +15,7 @@ const MAX_KEY_CHARACTERS = 512
  * ten times as much to decode as a small file to send.
  */
 export class KnownPaths {
-  readonly #destinations = new Map<string, Destination>()
+  readonly #destinations = new RecentMap<string, Destination>(REMEMBERED_PATHS)
 
   /** @throws as {@link resolve} */
   async follow(root: CID, segments: readonly string[], blocks: BlockSource, options: Abortable): Promise<Destination> {
@@ -32,10 +33,7 @@ export class KnownPaths {
   }
 
   #remember(key: string, destination: Destination): void {
-    this.#destinations.delete(key)
     this.#destinations.set(key, destination)
-    const [oldest] = this.#destinations.keys()
-    if (this.#destinations.size > REMEMBERED_PATHS && oldest !== undefined) this.#destinations.delete(oldest)
   }
 }
 

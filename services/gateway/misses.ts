@@ -1,3 +1,4 @@
+import { RecentMap } from '../core/recent-map.ts'
 import { SECOND_MS } from '../core/units.ts'
 
 /** How long nobody is asked again for what nobody had. Whoever pins it meanwhile waits this long at most. */
@@ -6,14 +7,11 @@ const MOST_REMEMBERED = 16_384
 
 /** What nobody had just now, so that a flood of requests for it asks nobody. */
 export class Misses {
-  /** Until when each is remembered, the oldest first. */
-  readonly #until = new Map<string, number>()
+  /** Until when each is remembered. */
+  readonly #until = new RecentMap<string, number>(MOST_REMEMBERED)
 
   add(key: string): void {
-    this.#until.delete(key)
     this.#until.set(key, performance.now() + REMEMBERED_MS)
-    const [oldest] = this.#until.keys()
-    if (this.#until.size > MOST_REMEMBERED && oldest !== undefined) this.#until.delete(oldest)
   }
 
   has(key: string): boolean {

@@ -1,5 +1,6 @@
 import type { Abortable } from '../core/block-source.ts'
 import { HoldfastError } from '../core/errors.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import { SECOND_MS } from '../core/units.ts'
 import { unlessAborted } from '../core/unless-aborted.ts'
 
@@ -42,12 +43,13 @@ interface Flight {
  */
 export class RevalidatedCache<V> implements AsyncDisposable {
   readonly #options: CacheOptions<V>
-  readonly #entries = new Map<string, Entry<V>>()
+  readonly #entries: RecentMap<string, Entry<V>>
   readonly #flights = new Map<string, Flight>()
   readonly #stop = new AbortController()
 
   constructor(options: CacheOptions<V>) {
     this.#options = options
+    this.#entries = new RecentMap(options.entries)
   }
 
   /**
@@ -99,10 +101,7 @@ export class RevalidatedCache<V> implements AsyncDisposable {
   }
 
   #put(key: string, entry: Entry<V>): void {
-    this.#entries.delete(key)
     this.#entries.set(key, entry)
-    const [oldest] = this.#entries.keys()
-    if (this.#entries.size > this.#options.entries && oldest !== undefined) this.#entries.delete(oldest)
   }
 
   #flight(key: string, search: (signal: AbortSignal) => AsyncIterable<V>): Flight {

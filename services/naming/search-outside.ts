@@ -1,4 +1,5 @@
 import { hasCode } from '../core/errors.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import { MINUTE_MS } from '../core/units.ts'
 import { askAtOnce, type RecordStream } from './ask-at-once.ts'
 import type { IpnsName } from './ipns-name.ts'
@@ -60,17 +61,14 @@ export function searchOutside(options: OutsideOptions): RecordSearch {
 
 /** When the world was asked for each name last. */
 class LastAsked {
-  readonly #times = new Map<string, number>()
+  readonly #times = new RecentMap<string, number>(REMEMBERED)
 
   isWithin(ms: number, { text }: IpnsName, nowMs: number): boolean {
     return nowMs - (this.#times.get(text) ?? -Infinity) < ms
   }
 
   note({ text }: IpnsName, nowMs: number): void {
-    this.#times.delete(text)
     this.#times.set(text, nowMs)
-    const [oldest] = this.#times.keys()
-    if (this.#times.size > REMEMBERED && oldest !== undefined) this.#times.delete(oldest)
   }
 }
 
