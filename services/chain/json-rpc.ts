@@ -1,3 +1,4 @@
+import { bytesUpTo } from '../core/bounded-bytes.ts'
 import { MIB, SECOND_MS } from '../core/units.ts'
 import { failureOfAnswer, RpcFailure } from './rpc-failure.ts'
 
@@ -25,14 +26,12 @@ export class JsonRpc {
   readonly #url: string
   readonly #timeoutMs: number
   readonly #maxAnswerBytes: number
-  readonly #secrets: string
   #id = 0
 
   constructor({ url, timeoutMs = 30 * SECOND_MS, maxAnswerBytes = 64 * MIB }: RpcOptions) {
     this.#url = url
     this.#timeoutMs = timeoutMs
     this.#maxAnswerBytes = maxAnswerBytes
-    this.#secrets = url
   }
 
   /** @throws RpcFailure */
@@ -92,14 +91,9 @@ export class JsonRpc {
   }
 
   async #text(response: Response): Promise<string> {
-    const chunks: Uint8Array[] = []
-    let bytes = 0
-    for await (const chunk of response.body ?? []) {
-      bytes += chunk.length
-      if (bytes > this.#maxAnswerBytes) throw new RpcFailure('too-much', 'The answer of the provider is too large.')
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks).toString('utf8')
+    if (response.body === null) return ''
+    const tooMuch = (): Error => new RpcFailure('too-much', 'The answer of the provider is too large.')
+    return (await bytesUpTo(response.body, this.#maxAnswerBytes, tooMuch)).toString('utf8')
   }
 
   #parsed(text: string, response: Response): unknown {
@@ -116,7 +110,7 @@ export class JsonRpc {
 
   /** Keys of providers stand in their URLs, and URLs in the messages of failures. */
   #masked(error: unknown): Error | undefined {
-    return error instanceof Error ? new Error(error.message.replaceAll(this.#secrets, '[url]')) : undefined
+    return error instanceof Error ? new Error(error.message.replaceAll(this.#url, '[url]')) : undefined
   }
 }
 

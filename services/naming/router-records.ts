@@ -1,3 +1,4 @@
+import { bytesUpTo } from '../core/bounded-bytes.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { SECOND_MS } from '../core/units.ts'
 import { MAX_RECORD_BYTES } from './ipns-record.ts'
@@ -37,7 +38,9 @@ function recordsAt(
         redirect: 'error',
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
       })
-      if (response.status === 200) return await upTo(response, MAX_RECORD_BYTES)
+      if (response.status === 200 && response.body !== null) {
+        return await bytesUpTo(response.body, MAX_RECORD_BYTES, endless)
+      }
       await response.body?.cancel()
       if (response.status === 404) return undefined
       throw new HoldfastError('UPSTREAM_FAILED', `A router answered ${response.status} for a record.`)
@@ -74,14 +77,6 @@ export async function putToRouter(
   }
 }
 
-/** Endless answers end here. */
-async function upTo(response: Response, maxBytes: number): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = []
-  let length = 0
-  for await (const piece of response.body ?? []) {
-    length += piece.length
-    if (length > maxBytes) throw new HoldfastError('UPSTREAM_FAILED', `A router sent more than ${maxBytes} bytes.`)
-    pieces.push(piece)
-  }
-  return Buffer.concat(pieces)
+function endless(): HoldfastError {
+  return new HoldfastError('UPSTREAM_FAILED', `A router sent more than ${MAX_RECORD_BYTES} bytes.`)
 }

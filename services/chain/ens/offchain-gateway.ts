@@ -2,6 +2,7 @@ import { lookup as lookUpDns, type LookupAddress } from 'node:dns'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type { LookupFunction } from 'node:net'
+import { bytesUpTo } from '../../core/bounded-bytes.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import { isPublicHost } from '../../core/token-uri/public-host.ts'
 import { MIB, SECOND_MS } from '../../core/units.ts'
@@ -108,21 +109,11 @@ async function ask(
     const status = response.statusCode ?? 0
     if (status >= 400 && status < 500) throw new Refused(`The server answered ${status}.`)
     if (status !== 200) throw new Error(`The server answered ${status}.`)
-    return dataOf(await bodyOf(response))
+    const tooLong = (): Error => new Error('The answer is too long.')
+    return dataOf((await bytesUpTo(response, MAX_ANSWER_BYTES, tooLong)).toString('utf8'))
   } finally {
     request.destroy()
   }
-}
-
-async function bodyOf(response: http.IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > MAX_ANSWER_BYTES) throw new Error('The answer is too long.')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }
 
 function dataOf(text: string): Uint8Array {
