@@ -12,7 +12,7 @@ import { verifyIpnsRecord } from './naming/ipns-record.ts'
 import type { RulesFolder } from './node/rules-folder.ts'
 import { childEnvironment, type Config } from './runtime/config.ts'
 import { ENGINE_FLAGS } from './runtime/engine-flags.ts'
-import { claimSharedPort } from './runtime/http/server.ts'
+import { authority, claimSharedPort } from './runtime/http/server.ts'
 import type { Log } from './runtime/log.ts'
 import { loop } from './runtime/loop.ts'
 import type { MetricOfOther } from './runtime/metrics.ts'
@@ -77,7 +77,7 @@ export async function startGatewayWorkers(config: Config, options: WorkersOption
   await Promise.all(workers.map((worker) => worker.ready(within)))
   const owned = opened.move()
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url: `http://${authority(host, port)}`,
     offer,
     async metrics() {
       return (await Promise.all(workers.map((worker) => worker.metrics()))).flat()

@@ -2,13 +2,7 @@ import type { CID } from 'multiformats/cid'
 import { base32 } from 'multiformats/bases/base32'
 import { base36 } from 'multiformats/bases/base36'
 import { toV1 } from '../core/cid.ts'
-
-/** A host of the gateways' table (HOLDFAST_GATEWAY_HOSTS). */
-export interface GatewayHost {
-  /** Domain, perhaps with a port. */
-  host: string
-  class: 'subdomain' | 'path' | 'trustless'
-}
+import type { GatewayHost } from '../core/gateway-host.ts'
 
 /** RFC 1034: one label of a domain. */
 const MAX_LABEL_CHARACTERS = 63

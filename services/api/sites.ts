@@ -14,7 +14,8 @@ import { NewName } from './names-schema.ts'
 import { nameKeyOf } from './names.ts'
 import { route, type ApiRoute } from './route.ts'
 import { checkDomain, SiteDomain, type DomainLinks } from './site-domain.ts'
-import { SiteUrls, type GatewayHost } from './site-urls.ts'
+import type { GatewayHost } from '../core/gateway-host.ts'
+import { SiteUrls } from './site-urls.ts'
 import { NewVersion, Site, siteView, SiteWithVersions, versionViews } from './sites-schema.ts'
 
 const MAX_PAGE = 1_000

@@ -1,19 +1,6 @@
 import { isIP } from 'node:net'
 import { HoldfastError } from '../core/errors.ts'
-
-/**
- * What a host serves. `subdomain`: each site in an origin of its own, `{cid}.ipfs.{host}`. `path`: files below `/ipfs/`
- * and `/ipns/`, all in one origin. `trustless`: blocks, CARs and records alone, which a browser does not run.
- */
-export type HostClass = 'subdomain' | 'path' | 'trustless'
-
-export interface GatewayHost {
-  /** Domain, perhaps with a port. */
-  host: string
-  class: HostClass
-  /** Whether the public network is asked for what no node holds, where the gateway does that at all. @default true */
-  fetches?: boolean
-}
+import type { GatewayHost, HostClass } from '../core/gateway-host.ts'
 
 /** A host of the table that a request names. */
 export interface KnownHost {

@@ -1,4 +1,4 @@
-import type { HostClass } from './hosts.ts'
+import type { HostClass } from '../core/gateway-host.ts'
 
 /**
  * Under what URL a request asks for content, which decides what else shares its origin and where links lead.

@@ -4,6 +4,7 @@ import type { NameSink } from '../core/name-feed.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
 import type { Registered } from '../core/sync.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
+import { authority } from '../runtime/http/server.ts'
 import type { Log } from '../runtime/log.ts'
 import { supervisePeer, type PeerCommand, type SupervisedPeer } from './peer-process.ts'
 import { openTransferClient, type TransferClient } from '../transfer/client.ts'
@@ -112,7 +113,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
       ...(config.name === undefined ? {} : { name: config.name }),
       labels: config.labels,
       capacityBytes: beats.capacityBytes(),
-      transfer: config.transferAddress ?? `${bracketed(config.host)}:${server.port}`,
+      transfer: config.transferAddress ?? authority(config.host, server.port),
       gateway: gateway.url,
     },
     directory,
@@ -155,7 +156,3 @@ const LONGEST_COLLECT_MS = 10 * MINUTE_MS
 /** Connections that were lost are made again so soon. */
 const MEET_MS = 10 * SECOND_MS
 const COLLECTS_PER_GRACE = 4
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host
-}

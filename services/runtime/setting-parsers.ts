@@ -1,3 +1,4 @@
+import type { GatewayHost, HostClass } from '../core/gateway-host.ts'
 import { parseDurationMs, parseSizeBytes } from '../core/units.ts'
 
 /** Each reads one kind of value, or throws an error whose message completes the sentence "… must be …". */
@@ -69,14 +70,8 @@ export function labels(value: string): Record<string, string> {
   return read
 }
 
-interface Host {
-  host: string
-  class: 'subdomain' | 'path' | 'trustless'
-  fetches: boolean
-}
-
 /** `host:class` or `host:class:nofetch`; the host may have a port of its own. */
-export function hosts(value: string): Host[] {
+export function hosts(value: string): GatewayHost[] {
   return list(value).map((entry) => {
     const match = /^([A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?):(subdomain|path|trustless)(:nofetch)?$/.exec(
       entry,
@@ -84,7 +79,7 @@ export function hosts(value: string): Host[] {
     if (match === null) throw new Error('pairs such as gateway.example:subdomain,blocks.example:trustless:nofetch')
     return {
       host: (match[1] ?? '').toLowerCase(),
-      class: match[2] as Host['class'],
+      class: match[2] as HostClass,
       fetches: match[3] === undefined,
     }
   })

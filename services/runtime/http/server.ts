@@ -81,11 +81,16 @@ export async function listen(application: RequestListener, options: ListenOption
   await bind(server, options)
   const address = server.address() as AddressInfo
   return {
-    url: `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${address.port}`,
+    url: `${tls === undefined ? 'http' : 'https'}://${authority(host, address.port)}`,
     port: address.port,
     server,
     [Symbol.asyncDispose]: () => close(server, inFlight, limits.closeMs),
   }
+}
+
+/** Host and port as they stand in a URL: the host of an IPv6 address in brackets. */
+export function authority(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 type Place = Pick<ListenOptions, 'host' | 'port' | 'settingName' | 'isShared'>
