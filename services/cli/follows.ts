@@ -1,5 +1,6 @@
 import { SECOND_MS } from '../core/units.ts'
 import { countFlag, durationFlag, none, only, textFlag, type Command } from './command.ts'
+import { everyPage } from './every-page.ts'
 import { print, table } from './output.ts'
 import { toSecond } from './pin-view.ts'
 import { plain } from './terminal-text.ts'
@@ -17,9 +18,6 @@ interface FollowView {
 interface FollowWithVersions extends FollowView {
   versions: { cid: string; since: string; pin: { requestid: string; status: string } | null }[]
 }
-
-/** Names in one answer of the API. */
-const PAGE = 1_000
 
 const add: Command = {
   name: 'follow add',
@@ -49,13 +47,9 @@ const ls: Command = {
   async run({ operands, output, signal, api }) {
     none(operands)
     const client = await api()
-    const all: FollowView[] = []
-    for (let after: string | undefined = ''; after !== undefined;) {
-      const query = { after, limit: PAGE }
-      const page: FollowView[] = (await client.get<{ follows: FollowView[] }>('/v1/follows', { query, signal })).follows
-      all.push(...page)
-      after = page.length < PAGE ? undefined : page.at(-1)?.name
-    }
+    const all = await everyPage(
+      async (query) => (await client.get<{ follows: FollowView[] }>('/v1/follows', { query, signal })).follows,
+    )
     const headings = ['NAME', 'POLICY', 'KEEP', 'CHECKED', 'VALUE', '']
     print(output, all, (follows) =>
       output.quiet ? follows.map(({ name }) => name).join('\n') : table(output, headings, follows.map(followRow)),

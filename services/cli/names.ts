@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers'
 import { SECOND_MS } from '../core/units.ts'
 import { durationFlag, none, only, textFlag, type Command, type Flags, type Options } from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
+import { everyPage } from './every-page.ts'
 import { note, print, table } from './output.ts'
 import { toSecond } from './pin-view.ts'
 import { plain } from './terminal-text.ts'
@@ -20,8 +21,6 @@ interface NameView {
   nodes: { reached: number; of: number }
 }
 
-/** Names in one answer of the API. */
-const PAGE = 1_000
 /** The largest key has 4,700 bytes. */
 const MAX_KEY_BYTES = 8_192
 
@@ -94,14 +93,9 @@ const ls: Command = {
   async run({ operands, output, signal, api }) {
     none(operands)
     const client = await api()
-    const all: NameView[] = []
-    for (let after: string | undefined = ''; after !== undefined;) {
-      const page: NameView[] = (
-        await client.get<{ names: NameView[] }>('/v1/names', { query: { after, limit: PAGE }, signal })
-      ).names
-      all.push(...page)
-      after = page.length < PAGE ? undefined : page.at(-1)?.name
-    }
+    const all = await everyPage(
+      async (query) => (await client.get<{ names: NameView[] }>('/v1/names', { query, signal })).names,
+    )
     const headings = ['NAME', 'LABEL', 'MODE', 'STATE', 'SEQUENCE', 'VALUE']
     print(output, all, (names) =>
       output.quiet ? names.map(({ name }) => name).join('\n') : table(output, headings, names.map(nameRow)),

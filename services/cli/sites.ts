@@ -1,6 +1,7 @@
 import type { ApiClient } from './client.ts'
 import { durationFlag, none, only, textFlag, type Command } from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
+import { everyPage } from './every-page.ts'
 import { note, print, table } from './output.ts'
 import { toSecond } from './pin-view.ts'
 import {
@@ -13,9 +14,6 @@ import {
 } from './site-view.ts'
 import { plain } from './terminal-text.ts'
 import { WAIT_OPTIONS, waitUntilPinned } from './wait.ts'
-
-/** Sites in one answer of the API. */
-const PAGE = 1_000
 
 const ls: Command = {
   name: 'site ls',
@@ -31,15 +29,8 @@ const ls: Command = {
   },
 }
 
-async function everySite(client: ApiClient, signal: AbortSignal): Promise<SiteView[]> {
-  const all: SiteView[] = []
-  for (let after: string | undefined = ''; after !== undefined;) {
-    const query = { after, limit: PAGE }
-    const page: SiteView[] = (await client.get<{ sites: SiteView[] }>('/v1/sites', { query, signal })).sites
-    all.push(...page)
-    after = page.length < PAGE ? undefined : page.at(-1)?.name
-  }
-  return all
+function everySite(client: ApiClient, signal: AbortSignal): Promise<SiteView[]> {
+  return everyPage(async (query) => (await client.get<{ sites: SiteView[] }>('/v1/sites', { query, signal })).sites)
 }
 
 function siteRow({ site, sequence, publishedAt, url, name, problem }: SiteView): string[] {
