@@ -2,6 +2,9 @@
 
 /** How functions are called: the first four bytes of the hash of their signature. */
 export const SELECTORS = {
+  'resolver(bytes32)': '0x0178b8bf',
+  'contenthash(bytes32)': '0xbc1c58d1',
+  'resolve(bytes,bytes)': '0x9061b923',
   'uri(uint256)': '0x0e89341c',
   'balanceOf(address,uint256)': '0x00fdd58e',
   'balanceOfBatch(address[],uint256[])': '0x4e1273f4',
@@ -55,6 +58,11 @@ export const TOPICS = {
   'Approval(address,address,uint256)': '0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925',
   'ContractURIUpdated()': '0xa5d4097edda6d87cb9329af83fb3712ef77eeb13738ffe43cc35a4ce305ad962',
   'PermanentURI(string,uint256)': '0xa109ba539900bf1b633f956d63c96fc89b814c7287f7aa50a9216d0b55657207',
+} as const
+
+/** How errors begin: the first four bytes of the hash of their signature. */
+export const ERRORS = {
+  'OffchainLookup(address,string[],bytes,bytes4,bytes)': '0x556f1830',
 } as const
 
 /** Code as it lies at an address. */

@@ -84,6 +84,10 @@ export function makeIndex(artifacts: ReadonlyMap<string, string>): string {
     'export const TOPICS = {',
     ...lines('event', topicOf),
     '} as const\n',
+    '/** How errors begin: the first four bytes of the hash of their signature. */',
+    'export const ERRORS = {',
+    ...lines('error', selectorOf),
+    '} as const\n',
     ...constants,
   ].join('\n')
 }

@@ -1,4 +1,5 @@
 import { AbiCoder } from 'ethers'
+import { ERRORS } from '../../../contracts-abi/index.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import { bytesOfHex, quantityOf, type Hex } from '../hex.ts'
 import type { ProviderPool } from '../provider-pool.ts'
@@ -20,8 +21,7 @@ export interface CallOptions {
 
 /** "Clients SHOULD support at least 4 recursive calls" (ERC-3668). */
 const MAX_HOPS = 4
-/** `OffchainLookup(address,string[],bytes,bytes4,bytes)` */
-const OFFCHAIN_LOOKUP = '0x556f1830'
+const OFFCHAIN_LOOKUP = ERRORS['OffchainLookup(address,string[],bytes,bytes4,bytes)']
 /** Beyond it nothing is decoded: offsets of the ABI let a short text stand for a long one. */
 const MAX_LOOKUP_CHARACTERS = 128 * 1024
 

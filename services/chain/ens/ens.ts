@@ -1,8 +1,9 @@
 import { AbiCoder, dnsEncode, ensNormalize, namehash } from 'ethers'
+import { SELECTORS } from '../../../contracts-abi/index.ts'
 import type { Abortable } from '../../core/block-source.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import { decodeBytes } from '../abi-bytes.ts'
-import { bytesOfHex, numberOfHex, type Hex } from '../hex.ts'
+import { bytesOfHex, numberOfHex, quantityOf, type Hex } from '../hex.ts'
 import type { ProviderPool } from '../provider-pool.ts'
 import { RpcFailure } from '../rpc-failure.ts'
 import { callContract, type CallOptions, type ChainBlock } from './contract-call.ts'
@@ -28,11 +29,8 @@ export interface EnsAnswer {
 }
 
 const MAINNET_REGISTRY = '0x00000000000c2e074ec69a0dfb2997ba6c7d2e1e'
-const RESOLVER_OF = '0x0178b8bf'
-const SUPPORTS_INTERFACE = '0x01ffc9a7'
-const CONTENTHASH = '0xbc1c58d1'
-/** `resolve(bytes,bytes)` of ENSIP-10; also its interface. */
-const RESOLVE = '0x9061b923'
+/** Of ENSIP-10; also the id of its interface. */
+const RESOLVE = SELECTORS['resolve(bytes,bytes)']
 /** A name is at most 255 bytes on the wire; each label costs a call. */
 const MAX_LABELS = 16
 
@@ -62,7 +60,7 @@ export class Ens {
     const block = await this.#block(signal)
     const call: CallOptions = { pool: this.#pool, block, offchain: this.#offchain, signal }
     const { resolver, isOwn } = await this.#resolverOf(name, call)
-    const asked = `${CONTENTHASH}${namehash(name).slice(2)}` as const
+    const asked = `${SELECTORS['contenthash(bytes32)']}${namehash(name).slice(2)}` as const
     const bytes = (await isExtended(resolver, call))
       ? await resolveExtended(resolver, { name, asked, call })
       : isOwn && decoded(await callContract(resolver, asked, call))
@@ -78,7 +76,7 @@ export class Ens {
       ...(signal && { signal }),
     })
     return await this.#pool.agreed(
-      (provider, aborted) => readBlock(provider, `0x${number.toString(16)}`, aborted),
+      (provider, aborted) => readBlock(provider, quantityOf(number), aborted),
       ({ hash }) => hash,
       { atLeast: number, ...(signal && { signal }) },
     )
@@ -86,7 +84,11 @@ export class Ens {
 
   async #resolverOf(name: string, call: CallOptions): Promise<{ resolver: Hex; isOwn: boolean }> {
     for (let rest = name; rest !== ''; rest = parentOf(rest)) {
-      const word = await callContract(this.#registry, `${RESOLVER_OF}${namehash(rest).slice(2)}`, call)
+      const word = await callContract(
+        this.#registry,
+        `${SELECTORS['resolver(bytes32)']}${namehash(rest).slice(2)}`,
+        call,
+      )
       const resolver = word === undefined ? undefined : addressIn(word)
       if (resolver !== undefined) return { resolver, isOwn: rest === name }
     }
@@ -132,7 +134,11 @@ function addressIn(word: Uint8Array): Hex | undefined {
 }
 
 async function isExtended(resolver: Hex, call: CallOptions): Promise<boolean> {
-  const word = await callContract(resolver, `${SUPPORTS_INTERFACE}${RESOLVE.slice(2).padEnd(64, '0')}`, call)
+  const word = await callContract(
+    resolver,
+    `${SELECTORS['supportsInterface(bytes4)']}${RESOLVE.slice(2).padEnd(64, '0')}`,
+    call,
+  )
   return word?.length === 32 && word[31] === 1 && word.subarray(0, 31).every((byte) => byte === 0)
 }
 
