@@ -1,7 +1,7 @@
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 
 /** What is known of another node as a source of blocks. */
-interface Record {
+interface Standing {
   /** Blocks that are asked of it just now. */
   inFlight: number
   /** Mean time of a block. */
@@ -30,7 +30,7 @@ const USUAL_TIMES = 3
  */
 export class HolderChoice {
   readonly #rttMs: (node: string) => number | undefined
-  readonly #records = new Map<string, Record>()
+  readonly #standings = new Map<string, Standing>()
 
   constructor(rttMs: (node: string) => number | undefined) {
     this.#rttMs = rttMs
@@ -44,7 +44,7 @@ export class HolderChoice {
   }
 
   #cost(node: string, now: number): number {
-    const { inFlight, restsUntil, usualMs = 0 } = this.#record(node)
+    const { inFlight, restsUntil, usualMs = 0 } = this.#standing(node)
     const rest = Math.max(0, restsUntil - now)
     const distance = Math.max(this.#rttMs(node) ?? UNKNOWN_RTT_MS, usualMs)
     return distance * (1 + inFlight) + rest * MINUTE_MS
@@ -52,7 +52,7 @@ export class HolderChoice {
 
   /** How long a block from the node may take before another is asked as well. */
   patienceMs(node: string): number {
-    const { usualMs } = this.#record(node)
+    const { usualMs } = this.#standing(node)
     if (usualMs === undefined) return FIRST_PATIENCE_MS
     return Math.max(LEAST_PATIENCE_MS, USUAL_TIMES * Math.max(usualMs, this.#rttMs(node) ?? 0))
   }
@@ -64,38 +64,38 @@ export class HolderChoice {
 
   /** Counts a block that is asked of the node until it is disposed. */
   asking(node: string): Disposable {
-    const record = this.#record(node)
-    record.inFlight += 1
-    return { [Symbol.dispose]: () => void (record.inFlight -= 1) }
+    const standing = this.#standing(node)
+    standing.inFlight += 1
+    return { [Symbol.dispose]: () => void (standing.inFlight -= 1) }
   }
 
   answered(node: string, ms: number): void {
-    const record = this.#record(node)
-    record.usualMs = record.usualMs === undefined ? ms : record.usualMs * (1 - NEWEST) + ms * NEWEST
-    record.failures = 0
-    record.restsUntil = 0
+    const standing = this.#standing(node)
+    standing.usualMs = standing.usualMs === undefined ? ms : standing.usualMs * (1 - NEWEST) + ms * NEWEST
+    standing.failures = 0
+    standing.restsUntil = 0
   }
 
   /** Whether the node rests after failing again and again, so that not even a miss waits for it. */
   isGivenUp(node: string): boolean {
-    const { failures, restsUntil } = this.#record(node)
+    const { failures, restsUntil } = this.#standing(node)
     return failures >= GIVEN_UP_AFTER && restsUntil > performance.now()
   }
 
   /** A node that fails is left alone for longer and longer; what else fails while it rests says nothing new. */
   failed(node: string): void {
-    const record = this.#record(node)
-    if (record.restsUntil > performance.now()) return
-    const restMs = Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** record.failures)
-    record.failures += 1
-    record.restsUntil = performance.now() + restMs
+    const standing = this.#standing(node)
+    if (standing.restsUntil > performance.now()) return
+    const restMs = Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** standing.failures)
+    standing.failures += 1
+    standing.restsUntil = performance.now() + restMs
   }
 
-  #record(node: string): Record {
-    const known = this.#records.get(node)
+  #standing(node: string): Standing {
+    const known = this.#standings.get(node)
     if (known !== undefined) return known
     const made = { inFlight: 0, usualMs: undefined, failures: 0, restsUntil: 0 }
-    this.#records.set(node, made)
+    this.#standings.set(node, made)
     return made
   }
 }
