@@ -14,6 +14,8 @@ export interface ProviderLimits {
   batchCalls: number
   /** Gas of one call. */
   callGas: number
+  /** Blocks whose logs are asked for at once. */
+  logBlocks: number
 }
 
 const DEFAULT_LIMITS: ProviderLimits = {
@@ -22,6 +24,8 @@ const DEFAULT_LIMITS: ProviderLimits = {
   batchCalls: 100,
   // The least that a client grants (EIP-7825).
   callGas: 16_700_000,
+  // What most providers take; those that take more are found out.
+  logBlocks: 10_000,
 }
 
 export interface ProviderOptions extends RpcOptions {

@@ -34,6 +34,13 @@ export interface TokenRead {
 
 /** Of one token among many, so that one that burns gas or returns a megabyte costs the others nothing. */
 const FIRST = { gasEach: 300_000, bytesEach: 16 * KIB }
+/**
+ * Of one token among those that need more: contracts that look back for an owner read thousands of slots, most of which are
+ * cheap for the tokens that follow in the same call. Servers that grant less gas than is asked for run fewer tokens.
+ */
+const DEEP = { gasEach: 12_000_000, gas: 400_000_000 }
+/** Calls for them, as long as each reads a token that could not be read before. */
+const MOST_DEEP_CALLS = 256
 /** Of one token alone: art that lies on the chain. */
 const ALONE_BYTES = MIB
 /** Tokens that are read again alone, at most; a contract whose tokens all fail is not asked for each. */
@@ -49,6 +56,7 @@ export async function readTokens(provider: Provider, wanted: TokensWanted, signa
   const base = { ...where, selector, byIndex, ...FIRST }
   const reads: TokenRead[] = []
   while (reads.length < items.length) reads.push(...(await readSome(provider, base, items.slice(reads.length), signal)))
+  await readDeep(provider, base, reads, signal)
   await readAlone(provider, base, reads, signal)
   return reads
 }
@@ -149,6 +157,35 @@ async function idsAt(
   })
 }
 
+/** Reads those again that may have failed for want of gas, with more of it, when they are many. */
+async function readDeep(
+  provider: Provider,
+  base: Base,
+  reads: TokenRead[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (provider.limits.way === 'plain') return
+  const failed = indexesOf(reads, ({ outcome, returned }) => isOutOfGas(outcome, returned))
+  for (let calls = 0; failed.length > MOST_ALONE / 8 && calls < MOST_DEEP_CALLS; calls++) {
+    const some = failed.slice(0, provider.limits.probeItems)
+    const items = some.map((index) => (reads[index] as TokenRead).id)
+    const probe = { ...base, ...DEEP, byIndex: false, items }
+    const entries = untilNotRun(await probeBy(provider, probe, signal).catch(lost))
+    if (!entries.some(({ outcome }) => outcome === 'read')) return
+    for (const [place, entry] of entries.entries()) reads[some[place] as number] = entry
+    failed.splice(0, entries.length)
+  }
+}
+
+function indexesOf(reads: readonly TokenRead[], wanted: (read: TokenRead) => boolean): number[] {
+  return reads.flatMap((read, index) => (wanted(read) ? [index] : []))
+}
+
+/** A call that ran out of gas returns nothing, like one that reverts without a reason. */
+function isOutOfGas(outcome: ProbeOutcome, returned: Uint8Array): boolean {
+  return outcome === 'not-run' || (outcome === 'reverted' && returned.length === 0)
+}
+
 /** Reads those again that failed by a limit, each with all the gas of a call. */
 async function readAlone(
   provider: Provider,
@@ -158,9 +195,7 @@ async function readAlone(
 ): Promise<void> {
   const gas = provider.limits.callGas
   const limits = { gasEach: Math.floor(gas * 0.9), bytesEach: ALONE_BYTES, gas, byIndex: false }
-  const failed = reads.flatMap(({ outcome, returned }, index) =>
-    outcome === 'too-long' || outcome === 'not-run' || (outcome === 'reverted' && returned.length === 0) ? [index] : [],
-  )
+  const failed = indexesOf(reads, ({ outcome, returned }) => outcome === 'too-long' || isOutOfGas(outcome, returned))
   for (const index of failed.slice(0, MOST_ALONE)) {
     const { id } = reads[index] as TokenRead
     const [again] = await probeBy(provider, { ...base, ...limits, items: [id] }, signal).catch(lost)

@@ -33,6 +33,8 @@ export interface Manners {
   overrides?: 'refused' | 'ignored'
   /** Bytes that a call may return. */
   mostBytes?: number
+  /** Blocks whose logs it answers at once. */
+  mostBlocks?: number
 }
 
 /** A provider with bad manners; counts what it is asked. */
@@ -102,6 +104,12 @@ async function answerOf(call: Call, manners: Manners, url: string): Promise<Answ
   if (call.method === 'eth_call' && (manners.lag ?? 0) > 0) {
     return { id: call.id, error: { code: -32_000, message: 'header not found' } }
   }
+  if (call.method === 'eth_getLogs' && blocksOf(call) > (manners.mostBlocks ?? Infinity)) {
+    return {
+      id: call.id,
+      error: { code: -32_602, message: `eth_getLogs is limited to a ${manners.mostBlocks} block range` },
+    }
+  }
   const params = isOverride && manners.overrides === 'ignored' ? call.params.slice(0, 2) : call.params
   const response = await fetch(url, {
     method: 'POST',
@@ -109,6 +117,11 @@ async function answerOf(call: Call, manners: Manners, url: string): Promise<Answ
     body: JSON.stringify({ ...call, params }),
   })
   return changed(call, (await response.json()) as Answer, manners)
+}
+
+function blocksOf({ params }: Call): number {
+  const { fromBlock, toBlock } = params[0] as { fromBlock: string; toBlock: string }
+  return Number(toBlock) - Number(fromBlock) + 1
 }
 
 function changed(call: Call, answered: Answer, { lag, lies, mostBytes }: Manners): Answer {

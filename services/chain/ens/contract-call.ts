@@ -1,22 +1,17 @@
 import { AbiCoder } from 'ethers'
 import { ERRORS } from '../../../contracts-abi/index.ts'
 import { HoldfastError } from '../../core/errors.ts'
-import { bytesOfHex, quantityOf, type Hex } from '../hex.ts'
+import { callAt } from '../call-at.ts'
+import { bytesOfHex, type Hex } from '../hex.ts'
+import type { ChainBlock } from '../pin-block.ts'
 import type { ProviderPool } from '../provider-pool.ts'
-import { hasKind, RpcFailure } from '../rpc-failure.ts'
 import { askOffchain, type OffchainOptions } from './offchain-gateway.ts'
-
-/** A block by which all of an answer is read. */
-export interface ChainBlock {
-  number: bigint
-  hash: Hex
-}
 
 export interface CallOptions {
   pool: ProviderPool
   block: ChainBlock
   offchain: OffchainOptions
-  signal: AbortSignal | undefined
+  signal?: AbortSignal
 }
 
 /** "Clients SHOULD support at least 4 recursive calls" (ERC-3668). */
@@ -35,7 +30,7 @@ const coder = AbiCoder.defaultAbiCoder()
 export async function callContract(to: Hex, data: Hex, options: CallOptions): Promise<Uint8Array | undefined> {
   let asked = data
   for (let hops = 0; ; hops++) {
-    const answer = await agreedCall(to, asked, options)
+    const answer = await callAt(to, asked, options)
     if (answer.returned !== undefined) return bytesOfHex(answer.returned)
     if (!answer.reason.startsWith(OFFCHAIN_LOOKUP)) return undefined
     if (hops === MAX_HOPS) throw new HoldfastError('NAME_LOOP', 'The contract asks for more and more outside answers.')
@@ -46,27 +41,6 @@ export async function callContract(to: Hex, data: Hex, options: CallOptions): Pr
     const words = coder.encode(['bytes', 'bytes'], [response, lookup.extraData])
     asked = `${lookup.callback}${words.slice(2)}` as Hex
   }
-}
-
-type Answer = { returned: string } | { returned?: undefined; reason: string }
-
-function agreedCall(to: Hex, data: Hex, { pool, block, signal }: CallOptions): Promise<Answer> {
-  return pool.agreed<Answer>(
-    async (provider, aborted) => {
-      const params = [{ to, data, gas: quantityOf(provider.limits.callGas) }, { blockHash: block.hash }]
-      try {
-        const returned = await provider.call({ method: 'eth_call', params }, aborted)
-        if (typeof returned === 'string') return { returned }
-        throw new RpcFailure('unreachable', `The provider ${provider.name} answers calls with no text.`)
-      } catch (error) {
-        // A call that eats all gas is the contract's doing, like one that reverts.
-        if (hasKind(error, 'reverted', 'too-much')) return { reason: error.data ?? '' }
-        throw error
-      }
-    },
-    (answer) => answer.returned ?? `reverted ${answer.reason}`,
-    { atLeast: block.number, ...(signal && { signal }) },
-  )
 }
 
 interface Lookup {

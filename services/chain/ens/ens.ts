@@ -3,10 +3,10 @@ import { SELECTORS } from '../../../contracts-abi/index.ts'
 import type { Abortable } from '../../core/block-source.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import { decodeBytes } from '../abi-bytes.ts'
-import { bytesOfHex, numberOfHex, quantityOf, type Hex } from '../hex.ts'
+import type { Hex } from '../hex.ts'
+import { pinBlock, type ChainBlock } from '../pin-block.ts'
 import type { ProviderPool } from '../provider-pool.ts'
-import { RpcFailure } from '../rpc-failure.ts'
-import { callContract, type CallOptions, type ChainBlock } from './contract-call.ts'
+import { callContract, type CallOptions } from './contract-call.ts'
 import { decodeContenthash, type Contenthash } from './contenthash.ts'
 import type { OffchainOptions } from './offchain-gateway.ts'
 
@@ -57,8 +57,8 @@ export class Ens {
    */
   async contenthash(text: string, { signal }: Abortable = {}): Promise<EnsAnswer> {
     const name = normalise(text)
-    const block = await this.#block(signal)
-    const call: CallOptions = { pool: this.#pool, block, offchain: this.#offchain, signal }
+    const block = await pinBlock(this.#pool, this.#head, signal === undefined ? {} : { signal })
+    const call: CallOptions = { pool: this.#pool, block, offchain: this.#offchain, ...(signal && { signal }) }
     const { resolver, isOwn } = await this.#resolverOf(name, call)
     const asked = `${SELECTORS['contenthash(bytes32)']}${namehash(name).slice(2)}` as const
     const bytes = (await isExtended(resolver, call))
@@ -68,18 +68,6 @@ export class Ens {
       throw new HoldfastError('NAME_NOT_RESOLVED', `The resolver of ${name} does not tell its content.`)
     }
     return { name, block, content: bytes.length === 0 ? undefined : decodeContenthash(bytes) }
-  }
-
-  /** The head as the best provider sees it, whose hash as many must confirm as have to agree. */
-  async #block(signal: AbortSignal | undefined): Promise<ChainBlock> {
-    const { number } = await this.#pool.ask((provider, aborted) => readBlock(provider, this.#head, aborted), {
-      ...(signal && { signal }),
-    })
-    return await this.#pool.agreed(
-      (provider, aborted) => readBlock(provider, quantityOf(number), aborted),
-      ({ hash }) => hash,
-      { atLeast: number, ...(signal && { signal }) },
-    )
   }
 
   async #resolverOf(name: string, call: CallOptions): Promise<{ resolver: Hex; isOwn: boolean }> {
@@ -94,20 +82,6 @@ export class Ens {
     }
     throw new HoldfastError('NAME_NOT_RESOLVED', `The name ${name} has no resolver.`)
   }
-}
-
-async function readBlock(
-  provider: ProviderPool['providers'][number],
-  block: string,
-  signal: AbortSignal | undefined,
-): Promise<ChainBlock> {
-  const found = await provider.call({ method: 'eth_getBlockByNumber', params: [block, false] }, signal)
-  const { number, hash } = (found ?? {}) as Record<string, unknown>
-  const height = numberOfHex(number)
-  if (height === undefined || bytesOfHex(hash)?.length !== 32) {
-    throw new RpcFailure('behind', `The provider ${provider.name} does not have the block ${block}.`)
-  }
-  return { number: height, hash: hash as Hex }
 }
 
 function normalise(text: string): string {
