@@ -54,7 +54,7 @@ export class TokenLedger {
   add({ topics, data }: Log): void {
     const words = topics.slice(1).map(BigInt)
     const [first = 0n, second = 0n, third = 0n] = words
-    switch (topics[0]) {
+    switch (topics[0] ?? '') {
       case TOPICS['Transfer(address,address,uint256)']:
         // With three topics it is ERC-20's.
         if (words.length === 3) this.#set(third, second !== 0n)
