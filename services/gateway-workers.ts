@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CID } from 'multiformats/cid'
 import type { BlockReader } from './blocks/contract.ts'
 import type { EdgeReads } from './core/edge-reads.ts'
-import { hasCode } from './core/errors.ts'
+import { hasCode, HoldfastError } from './core/errors.ts'
 import { MINUTE_MS, SECOND_MS } from './core/units.ts'
 import type { FromWorker, ToWorker } from './gateway-worker-messages.ts'
 import type { NodeRecords } from './node-gateway.ts'
@@ -26,6 +26,8 @@ export interface WorkersOptions {
   /** Takes what they read of roots that the store does not have. */
   onReads: (reads: EdgeReads) => void
   ownName: () => string
+  /** Ends the wait for them to come up. */
+  signal: AbortSignal
   log: Log
 }
 
@@ -46,7 +48,7 @@ const COUNTED_WITHIN_MS = SECOND_MS
 /**
  * Starts as many gateway processes as the configuration says, and keeps them running. They share the gateway's port, over
  * which the system spreads connections, and the store, which they only read; what is to be written comes here.
- * @throws CONFIG when the port is taken or cannot be shared; TIMED_OUT when they do not come up
+ * @throws CONFIG when the port is taken or cannot be shared; TIMED_OUT when they do not come up; the signal's reason
  */
 export async function startGatewayWorkers(config: Config, options: WorkersOptions): Promise<GatewayWorkers> {
   const { HOLDFAST_HOST: host, HOLDFAST_GATEWAY_WORKERS: count } = config
@@ -73,8 +75,7 @@ export async function startGatewayWorkers(config: Config, options: WorkersOption
     stop.abort()
     await telling
   })
-  const within = AbortSignal.timeout(MINUTE_MS)
-  await Promise.all(workers.map((worker) => worker.ready(within)))
+  await allReady(workers, options.signal)
   const owned = opened.move()
   return {
     url: `http://${authority(host, port)}`,
@@ -83,6 +84,16 @@ export async function startGatewayWorkers(config: Config, options: WorkersOption
       return (await Promise.all(workers.map((worker) => worker.metrics()))).flat()
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+async function allReady(workers: readonly Worker[], signal: AbortSignal): Promise<void> {
+  const within = AbortSignal.any([signal, AbortSignal.timeout(MINUTE_MS)])
+  try {
+    await Promise.all(workers.map((worker) => worker.ready(within)))
+  } catch (cause) {
+    signal.throwIfAborted()
+    throw new HoldfastError('TIMED_OUT', 'The gateway processes do not come up; their log says why.', { cause })
   }
 }
 

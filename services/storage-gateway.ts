@@ -52,7 +52,8 @@ export async function runGatewayProcess(config: Config, log: Log, signal: AbortS
   registry.setDefaultLabels({ node: config.HOLDFAST_NODE_NAME ?? '' })
   let ownName = config.HOLDFAST_NODE_NAME ?? ''
   const shelf = (name: string): string => join(folder, name)
-  let resolver: NameResolver | undefined
+  // What is offered meanwhile may be newer than what is read from the folder then.
+  const resolving = Promise.withResolvers<NameResolver>()
   const informed = Promise.withResolvers<void>()
   const onMessage = (message: ToWorker): void => {
     if (message.kind === 'state') {
@@ -64,7 +65,8 @@ export async function runGatewayProcess(config: Config, log: Log, signal: AbortS
       informed.resolve()
     } else if (message.kind === 'offer') {
       const name = parseIpnsName(message.name)
-      resolver?.offer(name, verifyIpnsRecord(name, bytesOf(message.record)))
+      const record = verifyIpnsRecord(name, bytesOf(message.record))
+      void resolving.promise.then((resolver) => resolver.offer(name, record))
     } else if (message.kind === 'count') {
       void registry.getMetricsAsJSON().then((metrics) => parent.tell({ kind: 'counted', id: message.id, metrics }))
     } else {
@@ -96,7 +98,7 @@ export async function runGatewayProcess(config: Config, log: Log, signal: AbortS
       log,
     }),
   )
-  resolver = gateway.resolver
+  resolving.resolve(gateway.resolver)
   const refreshing = loop('refresh', () => Promise.all([directory.refresh(), rules.refresh()]).then(() => undefined), {
     everyMs: REFRESH_MS,
     log,

@@ -68,6 +68,7 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
           folder,
           log,
           metrics,
+          signal,
           ownName: () => name,
         })
         gatewayUrl = config.HOLDFAST_GATEWAY_URL ?? gateway.url
@@ -91,12 +92,13 @@ interface GatewayPlace {
   folder: string
   log: Log
   metrics: Metrics
+  signal: AbortSignal
   ownName: () => string
 }
 
 /** The gateway, in this process or in processes of its own; what is to be kept on disk is written here in any case. */
 async function openGateway(config: Config, parts: NodeParts, place: GatewayPlace): Promise<OwnGateway> {
-  const { folder, log, metrics, ownName } = place
+  const { folder, log, metrics, signal, ownName } = place
   const hosted = await openRecordStore(join(folder, 'hosted-names'), { maxNames: MAX_HOSTED_NAMES })
   const given = await openRecordStore(join(folder, 'names'))
   const found = await openRecordStore(join(folder, 'found-names'))
@@ -106,7 +108,9 @@ async function openGateway(config: Config, parts: NodeParts, place: GatewayPlace
   const onReads = (reads: EdgeReads): void => cache?.heard(reads)
   if (config.HOLDFAST_GATEWAY_WORKERS > 0) {
     const records = { given, found }
-    const workers = opened.use(await startGatewayWorkers(config, { ...parts, folder, records, onReads, ownName, log }))
+    const workers = opened.use(
+      await startGatewayWorkers(config, { ...parts, folder, records, onReads, ownName, signal, log }),
+    )
     metrics.include(() => workers.metrics())
     const names = namesServedBy((name, record) => workers.offer(name.text, record.bytes), hosted)
     const owned = opened.move()

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { open, readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -226,3 +226,15 @@ async function spoil(bytes: Uint8Array): Promise<void> {
   assert.notEqual(at, -1)
   await file.write(Buffer.of((bytes[0] ?? 0) ^ 1), 0, 1, at)
 }
+
+test('a node that is killed leaves no process behind, and comes back on its port', async () => {
+  const { id, gateway } = cluster.node(0)
+  const { cid } = await cluster.upload('read again')
+  const before = await workers()
+  await cluster.kill(id)
+  await until('that its processes have ended', () => !before.some((pid) => existsSync(`/proc/${pid}`)))
+  await cluster.join(id)
+  assert.equal(cluster.node(0).gateway, gateway)
+  assert.equal((await workers()).length, WORKERS)
+  for (const body of await readByAll(`/ipfs/${cid}`)) assert.equal(body.toString(), 'read again')
+})
