@@ -16,6 +16,7 @@ import { openWakes } from './catalog/wake.ts'
 import { HoldfastError } from './core/errors.ts'
 import type { NodeIdentity } from './core/node-key.ts'
 import { SECOND_MS } from './core/units.ts'
+import { chainPool } from './chain-pool.ts'
 import { domainLinks } from './domain-links.ts'
 import type { Config } from './runtime/config.ts'
 import { webApplication } from './runtime/http/application.ts'
@@ -37,6 +38,7 @@ import { startScheduler } from './scheduler/scheduler.ts'
 import { DEFAULT_SCHEDULER_SETTINGS } from './scheduler/settings.ts'
 import { createSync } from './scheduler/sync.ts'
 import { sessionGate, syncRoutes } from './scheduler/sync-routes.ts'
+import { startVerifier } from './verifier/verifier.ts'
 
 /** The tenant whose token the configuration names. */
 const FIRST_TENANT = 'main'
@@ -70,6 +72,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
       log.info({ rewrapped, master: masters[0].id }, 'keys of accounts are wrapped by the new master key')
   }
   const links = domainLinks(config)
+  const pool = chainPool(config)
   using api = createApi({
     db,
     wakes,
@@ -79,6 +82,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     seal,
     masters,
     links,
+    readsChain: pool !== undefined,
     gatewayHosts: config.HOLDFAST_GATEWAY_HOSTS,
     log,
   })
@@ -108,6 +112,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     startScheduler({ db, wakes, log, settings, signal }),
     startRepublisher({ db, wakes, masters, targets: [dht, ...config.HOLDFAST_ROUTERS.map(routerTarget)], log, signal }),
     startFollower({ db, wakes, links, log, signal }),
+    ...(pool === undefined ? [] : [startVerifier({ db, wakes, pool, log, signal })]),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),
   ])

@@ -1,6 +1,7 @@
 import { Ens } from './chain/ens/ens.ts'
 import type { Hex } from './chain/hex.ts'
-import { ProviderPool } from './chain/provider-pool.ts'
+import { chainPool } from './chain-pool.ts'
+import type { ProviderPool } from './chain/provider-pool.ts'
 import { HoldfastError } from './core/errors.ts'
 import { dnsLookup } from './naming/dns-lookup.ts'
 import { parseDnsLinks, type DnsLink, type TxtLookup } from './naming/dnslink.ts'
@@ -13,20 +14,16 @@ export function domainLinks(config: Config): {
   lookUpTxt?: TxtLookup
   lookUpEns?: EnsLookup
 } {
-  const { HOLDFAST_DNSLINKS, HOLDFAST_DNS: servers, HOLDFAST_CHAIN_RPC: urls } = config
+  const { HOLDFAST_DNSLINKS, HOLDFAST_DNS: servers } = config
+  const pool = chainPool(config)
   return {
     staticLinks: parseDnsLinks(HOLDFAST_DNSLINKS),
     ...(servers.length > 0 && { lookUpTxt: servers.includes('system') ? dnsLookup() : dnsLookup({ servers }) }),
-    ...(urls.length > 0 && { lookUpEns: ensLookup(ensOf(urls, config)) }),
+    ...(pool && { lookUpEns: ensLookup(ensOf(pool, config)) }),
   }
 }
 
-function ensOf(
-  urls: readonly string[],
-  { HOLDFAST_CHAIN_QUORUM: quorum, HOLDFAST_ENS_REGISTRY: registry }: Config,
-): Ens {
-  const providers = urls.map((url, index) => ({ name: `provider ${index + 1}`, url }))
-  const pool = new ProviderPool(providers, { quorum })
+function ensOf(pool: ProviderPool, { HOLDFAST_ENS_REGISTRY: registry }: Config): Ens {
   if (registry === undefined) return new Ens({ pool })
   if (!/^0x[0-9a-f]{40}$/i.test(registry)) {
     throw new HoldfastError('CONFIG', 'HOLDFAST_ENS_REGISTRY is no address of a contract.')

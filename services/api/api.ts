@@ -12,6 +12,7 @@ import { door, type Door } from '../runtime/http/mount.ts'
 import { openApi } from '../runtime/http/openapi.ts'
 import type { Log } from '../runtime/log.ts'
 import { accessRoutes } from './access.ts'
+import { collectionRoutes } from './collections.ts'
 import { denylistRoutes } from './denylists.ts'
 import { followRoutes } from './follows.ts'
 import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
@@ -46,6 +47,8 @@ export interface ApiParts {
   masters?: MasterKeys | undefined
   /** Where links of domains come from, for the check of sites' domains. */
   links: DomainLinks
+  /** Whether a chain is read, so that collections can be verified. */
+  readsChain: boolean
   /** The gateways' host table: which URLs sites have. */
   gatewayHosts: readonly GatewayHost[]
   log: Log
@@ -90,6 +93,7 @@ export function createApi(parts: ApiParts): Api {
     ...nameRoutes(shared),
     ...followRoutes(shared),
     ...siteRoutes(shared),
+    ...collectionRoutes(shared),
     ...usageRoutes(shared),
     landingRoute(),
   ]

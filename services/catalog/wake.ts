@@ -23,6 +23,8 @@ export const POLICIES = 'policies'
 export const RULES = 'rules'
 /** A record was published or signed anew: gateways are to serve it. */
 export const NAMES = 'names'
+/** A look at a collection, by its id, has ended. */
+export const VERIFICATIONS = 'verifications'
 
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20

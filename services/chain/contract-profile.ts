@@ -100,7 +100,8 @@ function addressIn(returned: string | undefined): Hex | null {
   return word === undefined || word === 0n || word >> 160n !== 0n ? null : `0x${word.toString(16).padStart(40, '0')}`
 }
 
+/** Without NUL, which fields of fixed width are filled with. */
 function textOf(returned: string | undefined): string | null {
   const bytes = bytesOfHex(returned)
-  return (bytes && decodeString(bytes)?.slice(0, MOST_TEXT).toWellFormed()) ?? null
+  return (bytes && decodeString(bytes)?.replaceAll('\0', '').slice(0, MOST_TEXT).toWellFormed()) ?? null
 }

@@ -26,6 +26,13 @@ export class ApiClient {
     return this.#call('GET', path, undefined, call) as Promise<T>
   }
 
+  /** An answer that is no document of the API but text, such as a report. */
+  async text(path: string, { query, signal }: Call): Promise<string> {
+    const answer = await this.#ask('GET', path, undefined, { ...(query && { query }), signal })
+    if (answer.status !== 200) this.#read(answer)
+    return answer.text
+  }
+
   post<T>(path: string, body: unknown, call: Call): Promise<T> {
     return this.#call('POST', path, body, call) as Promise<T>
   }
@@ -48,10 +55,15 @@ export class ApiClient {
     return this.#exchange(method, path, json === undefined ? undefined : jsonBody(json), { ...call, signal })
   }
 
-  async #exchange(method: string, path: string, body: Body | undefined, { query, signal }: Call): Promise<unknown> {
+  async #exchange(method: string, path: string, body: Body | undefined, call: Call): Promise<unknown> {
+    return this.#read(await this.#ask(method, path, body, call))
+  }
+
+  /** @throws CommandError with `unreachable` */
+  async #ask(method: string, path: string, body: Body | undefined, { query, signal }: Call): Promise<Answer> {
     const asked = { method, headers: this.#headers(), signal, ...(body && { body }) }
     try {
-      return this.#read(await exchange(this.#urlOf(path, query), asked))
+      return await exchange(this.#urlOf(path, query), asked)
     } catch (cause) {
       if (cause instanceof CommandError || (signal.aborted && !isTimeout(cause))) throw cause
       throw new CommandError(EXIT.unreachable, `${this.url} cannot be reached: ${reasonOf(cause)}.`, { cause })

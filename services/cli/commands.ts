@@ -1,4 +1,5 @@
 import { carCommands } from './car.ts'
+import { collectionCommands } from './collections.ts'
 import type { Command } from './command.ts'
 import { deploy } from './deploy.ts'
 import { followCommands } from './follows.ts'
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   deploy,
   ...siteCommands,
   ...followCommands,
+  ...collectionCommands,
   status,
   ...nodeCommands,
   ...carCommands,

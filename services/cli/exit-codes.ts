@@ -9,7 +9,7 @@ export const EXIT = {
   /** Token missing, wrong or without the scope, or a limit of the account. */
   auth: 3,
   notFound: 4,
-  /** Bytes did not match their CID. */
+  /** Bytes did not match their CID, or tokens have a verdict that they must not have. */
   verification: 5,
   /** The wait ended; the operation goes on, and its id was printed. */
   timeout: 6,

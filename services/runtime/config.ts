@@ -128,7 +128,11 @@ export const SETTINGS = {
     'Where DNSLinks are looked up: system, or addresses of DNS servers; only HOLDFAST_DNSLINKS when empty',
   ),
   HOLDFAST_CHAIN_RPC: {
-    ...setting(urls, '', 'JSON-RPC URLs of Ethereum, by which names that end in .eth are read; none when empty'),
+    ...setting(
+      urls,
+      '',
+      'JSON-RPC URLs of Ethereum, by which names that end in .eth and collections of tokens are read; none when empty',
+    ),
     // Providers put their keys into URLs.
     secret: true as const,
   },

@@ -8,6 +8,8 @@ import { failure } from '../support/web.ts'
 
 const cid = rawCid('owned').toString()
 const NOBODYS_ID = '019a0000-0000-7000-8000-000000000000'
+/** A contract of the chain, which belongs to no account. */
+const COLLECTION = encodeURIComponent(`eip155:1/erc721:0x${'11'.repeat(20)}`)
 const policy = { copies: { min: 1, target: 1 } }
 
 /** Ids that belong to the first tenant, by the parameter of the path that names them. */
@@ -21,6 +23,7 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
   const key = await api.json<{ id: string }>('POST', '/v1/signing-keys')
   const { name } = await api.json<{ name: string }>('POST', '/v1/names', { body: { label: 'secret' } })
   await api.json('PUT', `/v1/follows/${name}`, { body: {} })
+  const look = await api.json<{ id: string }>('POST', `/v1/collections/${COLLECTION}/verifications`, { body: {} })
   return {
     '/access/{cid}': cid,
     '/follows/{name}': name,
@@ -28,6 +31,7 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
     '/names/{name}': name,
     '/pins/{requestid}': pin.requestid,
     '/signing-keys/{id}': key.id,
+    '/verifications/{id}': look.id,
     '/tokens/{id}': token.id,
     '/policies/{name}': 'secret',
   }
@@ -39,6 +43,7 @@ function bodyOf({ spec }: ApiRoute): unknown {
   if (spec.path.startsWith('/v1/policies')) return policy
   if (spec.path === '/v1/access/{cid}') return { token: true }
   if (spec.path === '/v1/sites/{site}/versions') return { pin: NOBODYS_ID }
+  if (spec.path.endsWith('/verifications')) return {}
   if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
   return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }
 }
@@ -51,13 +56,15 @@ function call(api: TestApi, route: ApiRoute, path: string, token: string): Promi
   return api.send(method, path, { token, body: body.kind === 'bytes' ? 'x' : bodyOf(route) })
 }
 
-/** Nodes and denylists are the cluster's, not an account's; PUT makes the caller's own policy. */
+/** Nodes and denylists are the cluster's, collections the world's, not an account's; PUT makes the caller's own policy. */
 function namesBelonging({ spec }: ApiRoute): boolean {
-  return spec.path.includes('{') && !/^\/v1\/(nodes|denylists)\//.test(spec.path) && spec.method !== 'PUT'
+  return (
+    spec.path.includes('{') && !/^\/v1\/(nodes|denylists)\/|\/verifications$/.test(spec.path) && spec.method !== 'PUT'
+  )
 }
 
 test("another account's id is not found, on every route that takes one", async (t) => {
-  await using api = await openTestApi()
+  await using api = await openTestApi({ readsChain: true })
   const ids = await belongings(api)
   const routes = api.api.routes.filter(namesBelonging)
   assert.ok(routes.length >= 6)
@@ -66,7 +73,11 @@ test("another account's id is not found, on every route that takes one", async (
     await t.test(`${method} ${path}`, async () => {
       const place = Object.keys(ids).find((part) => path.includes(part))
       assert.ok(place, `the test knows no id for ${path}`)
-      const named = (id: string): string => path.replace(/\{\w+\}/, id).replace('{domain}', 'example.org')
+      const named = (id: string): string =>
+        path
+          .replace('{caip19}', COLLECTION)
+          .replace(/\{\w+\}/, id)
+          .replace('{domain}', 'example.org')
       const foreign = named(ids[place] ?? '')
       const theirs = await call(api, route, foreign, api.otherToken)
       const nobodys = await call(
@@ -91,7 +102,7 @@ test("another account's id is not found, on every route that takes one", async (
 })
 
 test("lists and figures show nothing of another account's", async () => {
-  await using api = await openTestApi()
+  await using api = await openTestApi({ readsChain: true })
   await belongings(api)
   const token = api.otherToken
   const pins = await api.json<{ count: number }>('GET', '/psa/pins?status=queued,pinning,pinned,failed&name=secret', {
@@ -100,6 +111,8 @@ test("lists and figures show nothing of another account's", async () => {
   assert.equal(pins.count, 0)
   assert.equal((await api.json<{ count: number }>('GET', `/psa/pins?cid=${cid}`, { token })).count, 0)
   assert.equal((await api.json<{ pins: number }>('GET', '/v1/usage', { token })).pins, 0)
+  const looks = await api.json<object>('GET', `/v1/collections/${COLLECTION}/verifications`, { token })
+  assert.deepEqual(looks, { verifications: [] })
   const lists = await Promise.all(
     ['/v1/tokens', '/v1/policies'].map((path) => api.json<object>('GET', path, { token })),
   )

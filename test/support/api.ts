@@ -37,6 +37,8 @@ export interface TestApiOptions {
   lookUpTxt?: TxtLookup
   /** The chain that names of ENS are looked up in; none when undefined. */
   lookUpEns?: EnsLookup
+  /** Whether collections can be verified. */
+  readsChain?: boolean
   log?: Log
 }
 
@@ -105,6 +107,7 @@ export async function openTestApi({
   gateLimits = {},
   lookUpTxt,
   lookUpEns,
+  readsChain = false,
   log = memoryLog().log,
 }: TestApiOptions = {}): Promise<TestApi> {
   await using opening = new AsyncDisposableStack()
@@ -130,6 +133,7 @@ export async function openTestApi({
       seal: sealWith('test'),
       masters,
       links: { staticLinks: new Map(), ...(lookUpTxt && { lookUpTxt }), ...(lookUpEns && { lookUpEns }) },
+      readsChain,
       gatewayHosts: [{ host: 'localhost', class: 'subdomain' }],
       log,
       limits: gateLimits,

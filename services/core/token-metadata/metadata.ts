@@ -5,7 +5,7 @@ import { jsonStrings, type JsonProblem, type JsonString } from './json-strings.t
 import { roleOf, type Role } from './roles.ts'
 
 /** A string of a token's metadata that leads somewhere. */
-interface MetadataLink {
+export interface MetadataLink {
   role: Role
   /** Where it stands: a JSON pointer (RFC 6901). */
   pointer: string
@@ -23,6 +23,14 @@ export type MetadataProblem = JsonProblem | 'NOT_UTF8' | 'NO_OBJECT' | 'TOO_LARG
 
 export const MAX_METADATA_BYTES = MIB
 const MAX_METADATA_LINKS = 256
+
+/** Problems that are limits of ours: the metadata may be sound. */
+export const LIMITS_OF_METADATA: ReadonlySet<MetadataProblem> = new Set<MetadataProblem>([
+  'TOO_LARGE',
+  'TOO_DEEP',
+  'TOO_MANY_NODES',
+  'TOO_MANY_LINKS',
+])
 
 /** Kinds that count wherever they stand. */
 const COUNT_ANYWHERE: ReadonlySet<Kind> = new Set<Kind>(['ipfs', 'ipfs-gateway', 'arweave'])

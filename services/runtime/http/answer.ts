@@ -16,8 +16,10 @@ export async function sendAnswer(ctx: FrameContext, spec: RouteSpec, answer: Any
     ctx.status = answer.status
   } else if (declared.kind === 'text-answer') {
     ctx.type = declared.type
-    ctx.body = answer.body
-    ctx.status = answer.status
+    if (typeof answer.body === 'string') {
+      ctx.body = answer.body
+      ctx.status = answer.status
+    } else await stream(ctx, answer.status, answer.body as AsyncIterable<string>)
   } else if (declared.kind === 'either-answer') {
     const isBytes = answer.body instanceof Uint8Array
     if (check && !isBytes) insist(spec, declared.schema, answer.body)
@@ -29,11 +31,16 @@ export async function sendAnswer(ctx: FrameContext, spec: RouteSpec, answer: Any
     ctx.status = answer.status
   } else {
     const values = answer.body as AsyncIterable<unknown>
-    ctx.respond = false
     ctx.type = 'application/x-ndjson'
-    ctx.res.statusCode = answer.status
-    await pump(writeLines(check ? insistOnEach(spec, declared.schema, values) : values), ctx.res)
+    await stream(ctx, answer.status, writeLines(check ? insistOnEach(spec, declared.schema, values) : values))
   }
+}
+
+/** Sends text as it is made, at the pace at which it is taken. */
+async function stream(ctx: FrameContext, status: number, text: AsyncIterable<string>): Promise<void> {
+  ctx.respond = false
+  ctx.res.statusCode = status
+  await pump(text, ctx.res)
 }
 
 function insist(spec: RouteSpec, schema: z.ZodType, body: unknown): void {

@@ -59,6 +59,7 @@ export interface LinesAnswer<Schema extends z.ZodType> {
   schema: Schema
 }
 
+/** Text, whole or as it is made. */
 export interface TextAnswer {
   kind: 'text-answer'
   type: string
@@ -149,7 +150,7 @@ type AnswerBodyOf<Spec> = Spec extends z.ZodType
   : Spec extends LinesAnswer<infer Schema>
     ? { body: AsyncIterable<z.input<Schema>> }
     : Spec extends TextAnswer
-      ? { body: string }
+      ? { body: string | AsyncIterable<string> }
       : Spec extends EitherAnswer<infer Schema>
         ? { body: z.input<Schema> | Uint8Array }
         : { body?: undefined }
