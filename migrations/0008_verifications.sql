@@ -27,12 +27,14 @@ create table verification (
   lease        bigint,
   lease_until  timestamptz,
   attempts     integer not null default 0,
+  -- Waits for its turn since then.
+  turn_at      timestamptz not null default now(),
   created_at   timestamptz not null default now(),
   started_at   timestamptz,
   finished_at  timestamptz
 );
 create index verification_of_tenant on verification (tenant_id, collection, created_at desc);
-create index verification_unfinished on verification (created_at) where state in ('queued', 'reading', 'checking');
+create index verification_unfinished on verification (turn_at) where state in ('queued', 'reading', 'checking');
 
 create table verification_token (
   verification_id uuid not null references verification on delete cascade,

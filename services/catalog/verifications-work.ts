@@ -19,7 +19,7 @@ export interface LeasedVerification extends Verification {
 type Leased = Pick<LeasedVerification, 'id' | 'lease'>
 
 /**
- * Takes the oldest look that nobody works on; of one account only one at a time.
+ * Takes the look that has waited longest for its turn; of one account only one at a time.
  * @returns undefined when there is none
  */
 export async function takeVerification(sql: Sql, leaseMs: number): Promise<LeasedVerification | undefined> {
@@ -231,7 +231,10 @@ export async function noteVerificationFailure(
   )
 }
 
-/** Gives the work back, so that another process goes on at once. */
+/** Gives the work back: it goes on at once where nothing else waits. */
 export async function releaseVerification(sql: Sql, { id, lease }: Leased): Promise<void> {
-  await sql.run('update verification set lease = null, lease_until = null where id = $1 and lease = $2', [id, lease])
+  await sql.run(
+    'update verification set lease = null, lease_until = null, turn_at = now() where id = $1 and lease = $2',
+    [id, lease],
+  )
 }

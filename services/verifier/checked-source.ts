@@ -42,7 +42,8 @@ export class CheckedSource {
     const kept = this.#kept.get(key)
     if (kept !== undefined) return kept
     let isCorrupt = false
-    let failure: unknown
+    // Nobody was asked: that is no evidence that nobody has it.
+    let failure: unknown = this.#holders.length === 0 ? new Error('nobody can be asked') : undefined
     for (const holder of this.#holders) {
       options.signal?.throwIfAborted()
       try {

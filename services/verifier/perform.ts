@@ -21,6 +21,7 @@ import { parseCollectionId, type CollectionId } from '../core/collection-id.ts'
 import { canonicalJson } from '../core/collection-report/canonical-json.ts'
 import type { Finding, Pointer } from '../core/collection-report/finding.ts'
 import { HoldfastError } from '../core/errors.ts'
+import { formatSize, MIB, MINUTE_MS } from '../core/units.ts'
 import { CheckedSource, type Holder } from './checked-source.ts'
 import { Contents, DEFAULT_CONTENT_LIMITS, type ContentLimits } from './contents.ts'
 import { examineToken, type SeenLink } from './examine.ts'
@@ -41,25 +42,32 @@ export interface PerformParts {
 const SLICE = 256
 /** Tokens that are looked at at once. */
 const AT_ONCE = 32
+/** Then it is the turn of others: slow sources, or hostile collections, keep nobody waiting. */
+const TURN_MS = 2 * MINUTE_MS
+/** URIs of one collection. */
+const MOST_URI_BYTES = 256 * MIB
 
 /**
  * Does what is left of a look: reads the tokens at one block, then their content, and saves what it finds slice by slice,
- * so that whoever takes it up later goes on there.
+ * so that whoever takes it up later goes on there. Answers whether all is done, or its turn is over.
  * @throws CONFLICT when another process has taken it over; BAD_REQUEST when the chain is another one; NOT_FOUND when
  *   there is no such contract; RpcFailure; the signal's reason
  */
-export async function performVerification(run: LeasedVerification, parts: PerformParts): Promise<void> {
+export async function performVerification(run: LeasedVerification, parts: PerformParts): Promise<boolean> {
   const collection = parseCollectionId(run.collection)
   const holders = await parts.holders()
   if (run.state !== 'checking') await readTokensOf(run, collection, holders, parts)
   const contents = new Contents(new CheckedSource(holders), parts.limits ?? DEFAULT_CONTENT_LIMITS)
+  const end = performance.now() + TURN_MS
   for (;;) {
     parts.signal.throwIfAborted()
     const open = await openTokens(parts.db, run.id, SLICE)
     if (open.length === 0) break
+    if (performance.now() > end) return false
     await saveFindings(parts.db, run, await examineSlice(run, collection, open, contents, parts))
   }
   await finishVerification(parts.db, run)
+  return true
 }
 
 async function readTokensOf(
@@ -85,6 +93,7 @@ async function readTokensOf(
     profile,
   )
   let place = 0
+  let uriBytes = 0
   for await (const reads of batches) {
     const tokens = reads.map((read) => {
       const { pointer, uri } = pointerOf(read, collection.standard === 'erc1155')
@@ -93,6 +102,14 @@ async function readTokensOf(
     })
     await addTokens(db, run, place, tokens)
     place += tokens.length
+    uriBytes += tokens.reduce((sum, { uri }) => sum + (uri?.length ?? 0), 0)
+    if (uriBytes > MOST_URI_BYTES) {
+      coverage.isComplete = false
+      coverage.gaps.push(
+        `The URIs have more than ${formatSize(MOST_URI_BYTES)}; those of further tokens were not read.`,
+      )
+      break
+    }
   }
   await beginChecking(db, run, { coverage, sources: holders.map(({ name }) => name).sort() })
 }

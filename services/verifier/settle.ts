@@ -16,8 +16,13 @@ export function settle(links: readonly SeenLink[], pins: ReadonlyMap<string, Pin
   const settled = links.map((link) => settleLink(link, pins))
   const verdict = worstVerdict(settled.map((link) => link.verdict))
   const reason = settled.find((link) => link.verdict === verdict)?.reason ?? null
-  return { verdict, reason, links: settled }
+  if (settled.length <= MOST_SHOWN) return { verdict, reason, links: settled, linksLeftOut: 0 }
+  const deciding = settled.toSorted((a, b) => Number(b.verdict === verdict) - Number(a.verdict === verdict))
+  return { verdict, reason, links: deciding.slice(0, MOST_SHOWN), linksLeftOut: settled.length - MOST_SHOWN }
 }
+
+/** Links of one token in a report. */
+const MOST_SHOWN = 32
 
 function settleLink(link: SeenLink, pins: ReadonlyMap<string, PinEvidence>): LinkFinding {
   const found = pinnableBy(link).flatMap((key) => pins.get(key) ?? [])

@@ -1,5 +1,5 @@
 import type { Database } from '../catalog/database.ts'
-import { gatewayNodesUp } from '../catalog/nodes-gateways.ts'
+import { reachableGateways } from '../catalog/nodes-gateways.ts'
 import {
   noteVerificationFailure,
   releaseVerification,
@@ -25,7 +25,7 @@ export interface VerifierOptions {
   pool: ProviderPool
   log: Log
   signal: AbortSignal
-  /** Who is asked for content. @default the gateways of nodes that are up */
+  /** Who is asked for content. @default the gateways of nodes that are not down */
   holders?: () => Promise<readonly Holder[]>
   limits?: ContentLimits
   /** How often looks that nobody announced are looked for. */
@@ -58,7 +58,7 @@ export async function startVerifier(options: VerifierOptions): Promise<void> {
 }
 
 async function gatewayHolders(db: Database): Promise<Holder[]> {
-  return (await gatewayNodesUp(db)).map(({ name, gateway }) => gatewayHolder(name, gateway))
+  return (await reachableGateways(db)).map(({ name, gateway }) => gatewayHolder(name, gateway))
 }
 
 async function perform(
@@ -71,8 +71,9 @@ async function perform(
   const stopping = AbortSignal.any([signal, stop.signal])
   const keeping = keepLease(run, stop, options)
   try {
-    await performVerification(run, { ...options, signal: stopping })
-    log.info({ id, tenantId, collection }, 'a collection was looked at')
+    const isDone = await performVerification(run, { ...options, signal: stopping })
+    if (isDone) log.info({ id, tenantId, collection }, 'a collection was looked at')
+    else await releaseVerification(db, run)
   } catch (error) {
     if (signal.aborted) await releaseVerification(db, run)
     // Otherwise another process goes on with it.

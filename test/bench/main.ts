@@ -2,6 +2,7 @@ import { benchApiPins } from './api-pins.ts'
 import { benchBlocks } from './blocks.ts'
 import { benchChain } from './chain.ts'
 import { benchCluster } from './cluster.ts'
+import { benchCollections } from './collections.ts'
 import { benchDenylist } from './denylist.ts'
 import { benchEdge } from './edge.ts'
 import { benchGateway } from './gateway.ts'
@@ -28,6 +29,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   names: benchNames,
   uris: benchTokenUris,
   chain: benchChain,
+  collections: benchCollections,
 }
 
 const wanted = process.argv.slice(2)

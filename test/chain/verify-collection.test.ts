@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, suite, test } from 'node:test'
 import type { CID } from 'multiformats/cid'
 import { wordOf, type Hex } from '../../services/chain/hex.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import type { Finding, Pointer } from '../../services/core/collection-report/finding.ts'
 import { HoldfastError } from '../../services/core/errors.ts'
+import { listDirectory } from '../../services/dag/list-directory.ts'
 import type { Holder } from '../../services/verifier/checked-source.ts'
 import { startChain, type TestChain } from '../support/anvil.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
 import { deployCollection, pinAsHeld, withVerifier } from '../support/collections.ts'
 import { selectorOf } from '../support/contracts-abi.ts'
-import { MemoryBlocks } from '../support/dag.ts'
+import { loadCar, MemoryBlocks } from '../support/dag.ts'
 import { addNode } from '../support/node-rows.ts'
 import { runCli } from '../support/run-cli.ts'
 import { until } from '../support/until.ts'
@@ -200,7 +204,8 @@ suite('a collection', { timeout: 120_000 }, () => {
     assert.deepEqual(pointersIn(two?.text), pointersIn(one?.text))
     assert.notDeepEqual(pointersIn(three?.text), pointersIn(one?.text))
     assert.equal(createHash('sha256').update(pointersIn(one?.text)).digest('hex'), one?.report.pointersSha256)
-    assert.deepEqual(again.figures.verdicts, { MISSING: 5 })
+    // Nobody was asked.
+    assert.deepEqual(again.figures.verdicts, { UNKNOWN: 5 })
   })
 
   test('of ERC-1155 has the id in the place of {id}, also in the metadata', async () => {
@@ -254,6 +259,38 @@ suite('a collection', { timeout: 120_000 }, () => {
       }),
     )
     assert.deepEqual(run.figures.verdicts, { VERIFIED: 300 })
+  })
+
+  test('of a sharded directory is found name by name', async () => {
+    const shelf = new Shelf()
+    const { root, blocks } = await loadCar('kubo-hamt.car')
+    for (const { cid, bytes } of blocks.blocks()) await shelf.blocks.put(cid, bytes)
+    const names = (await Array.fromAsync(listDirectory(root, blocks))).map(({ name }) => name)
+    const wanted = [...names.slice(0, 20), 'nowhere']
+    const metadata = wanted.map((name) => shelf.json({ name, image: `ipfs://${root.toString()}/${name}` }))
+    const collection = caip19(
+      await deployCollection(
+        chain,
+        metadata.map((cid) => `ipfs://${cid.toString()}`),
+      ),
+    )
+    const run = await verify(collection, [shelf])
+    assert.deepEqual(run.figures.verdicts, { NOT_PINNED_HERE: 20, MISSING: 1 })
+  })
+
+  test('that names servers makes nobody call them', async () => {
+    let calls = 0
+    const server = createServer((_, response) => response.end(String(++calls)))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const shelf = new Shelf()
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const linking = shelf.json({ image: `${url}/image.png`, animation_url: `${url}/ipfs/${shelf.json({}).toString()}` })
+    const collection = caip19(await deployCollection(chain, [`${url}/1.json`, `ipfs://${linking.toString()}`]))
+    const run = await verify(collection, [shelf])
+    server.close()
+    assert.equal(run.state, 'done')
+    assert.equal(calls, 0)
   })
 
   test('that is not there, or on another chain, is told', async () => {

@@ -44,7 +44,10 @@ export interface LinkFinding {
 export interface Finding {
   verdict: TokenVerdict
   reason: string | null
+  /** All of them, or as many as are shown: then those that decide come first. */
   links: LinkFinding[]
+  /** Links that are not shown. */
+  linksLeftOut: number
 }
 
 /** What a token points to, by its contract at one block: the same for everybody who looks. */

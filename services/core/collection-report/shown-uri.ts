@@ -11,7 +11,10 @@ export function withoutSecrets(uri: string): string {
   return uri.replaceAll(SECRETS, '$1***').replace(USER, '$1***@')
 }
 
+/** Of links, of which a token can have many. */
+const MOST_OF_LINK = 512
+
 export function shownUri(uri: string): string {
-  const shown = withoutSecrets(uri.slice(0, MOST_SHOWN + 1))
-  return shown.length > MOST_SHOWN ? `${shown.slice(0, MOST_SHOWN)}…` : shown
+  const shown = withoutSecrets(uri.slice(0, MOST_OF_LINK + 1))
+  return shown.length > MOST_OF_LINK ? `${shown.slice(0, MOST_OF_LINK)}…` : shown
 }
