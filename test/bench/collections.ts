@@ -98,8 +98,8 @@ export async function benchCollections(): Promise<Row[]> {
       measured: String(zoo.requests),
       against: '',
       ratio: undefined,
-      target: '<= 40',
-      isMet: zoo.requests <= 40,
+      target: '<= 30',
+      isMet: zoo.requests <= 30,
     },
   ]
 }
