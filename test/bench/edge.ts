@@ -12,7 +12,7 @@ import { startGateway } from '../../services/gateway/server.ts'
 import { temporaryFolder } from '../support/blocks.ts'
 import { seededBytes } from '../support/random-bytes.ts'
 import { storeFile } from '../transfer/nodes.ts'
-import { percentile, type Row } from './rows.ts'
+import { median, percentile, type Row } from './rows.ts'
 
 /**
  * What slow readers of a large file cost an edge node and its other readers, and what a small range of it costs.
@@ -20,11 +20,10 @@ import { percentile, type Row } from './rows.ts'
 
 const LARGE_BYTES = 1_024 * MIB
 const SLOW_READERS = 500
-/** Above what the gateway asks of a client at least. */
-const SLOW_BYTES_PER_SECOND = 32 * KIB
-const SLOW_SECONDS = 8
 const MAX_GROWTH_BYTES = 64 * MIB
 const OTHER_REQUESTS = 1_000
+const ROUNDS = 5
+const PARTS = 8
 
 export async function benchEdge(): Promise<Row[]> {
   await using folder = await temporaryFolder()
@@ -121,30 +120,28 @@ async function slowReaders(store: string, small: string, large: string): Promise
   const { url } = gateway
   await askMany(url, small, 1, OTHER_REQUESTS)
   await readSome(url, large)
-  const calm = percentile(await askMany(url, small, 1, OTHER_REQUESTS), 0.99)
-  const before = await memoryOf(gateway.process)
-  const sockets = await Promise.all(Array.from({ length: SLOW_READERS }, () => dial(url)))
-  let ended = 0
-  for (const socket of sockets) {
-    socket.once('close', () => (ended += 1))
-    socket.on('error', () => {})
-    socket.write(requestFor(large))
+  const growths: number[] = []
+  const calmTimes: number[] = []
+  const busyTimes: number[] = []
+  let lost = 0
+  for (let round = 0; round < ROUNDS; round++) {
+    calmTimes.push(percentile(await askMany(url, small, 1, OTHER_REQUESTS), 0.99))
+    const before = await memoryOf(gateway.process)
+    let peak = before
+    await using readers = await startSlowReaders(url, large)
+    const times: number[] = []
+    for (let part = 0; part < PARTS; part++) {
+      times.push(...(await askMany(url, small, 1, OTHER_REQUESTS / PARTS)))
+      peak = Math.max(peak, await memoryOf(gateway.process))
+      await delay(SECOND_MS / 4)
+    }
+    busyTimes.push(percentile(times, 0.99))
+    growths.push(peak - before)
+    lost += await readers.cutOff()
   }
-  const stop = new AbortController()
-  const reading = readSlowly(sockets, stop.signal)
-  const times: number[] = []
-  let peak = before
-  for (let second = 0; second < SLOW_SECONDS; second++) {
-    times.push(...(await askMany(url, small, 1, OTHER_REQUESTS / SLOW_SECONDS)))
-    peak = Math.max(peak, await memoryOf(gateway.process))
-    await delay(SECOND_MS / 2)
-  }
-  const lost = ended
-  stop.abort()
-  await reading
-  for (const socket of sockets) socket.destroy()
-  const busy = percentile(times, 0.99)
-  const growth = peak - before
+  const calm = median(calmTimes)
+  const busy = median(busyTimes)
+  const growth = median(growths)
   return [
     {
       what: `${SLOW_READERS} slow readers of 1 GiB: memory of the gateway`,
@@ -171,15 +168,19 @@ async function readSome(url: string, path: string): Promise<void> {
   await answer.arrayBuffer()
 }
 
-async function readSlowly(sockets: readonly Socket[], signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    for (const socket of sockets)
-      for (let left = SLOW_BYTES_PER_SECOND; left > 0;) {
-        const piece = (socket.read(Math.min(left, socket.readableLength)) ?? socket.read()) as Buffer | null
-        if (piece === null) break
-        left -= piece.length
-      }
-    await delay(SECOND_MS, undefined, { signal }).catch(() => undefined)
+async function startSlowReaders(url: string, path: string): Promise<AsyncDisposable & { cutOff(): Promise<number> }> {
+  const child = fork(new URL('slow-readers.ts', import.meta.url), [url, path, String(SLOW_READERS)])
+  await once(child, 'message')
+  return {
+    async cutOff() {
+      child.send('cut off')
+      const [count] = (await once(child, 'message')) as [number]
+      return count
+    },
+    async [Symbol.asyncDispose]() {
+      child.disconnect()
+      await once(child, 'exit')
+    },
   }
 }
 
