@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import type { Database } from '../../services/catalog/database.ts'
 import type { PinRow } from '../../services/catalog/pins.ts'
 import type { Policy } from '../../services/core/policy.ts'
 import { SECOND_MS } from '../../services/core/units.ts'
@@ -136,26 +138,35 @@ async function watch(fuzz: Fuzz): Promise<void> {
   }
 }
 
-async function isAtRest({ cluster: { db } }: Fuzz): Promise<boolean> {
+/** Nothing is left to do. A node that has just come back tells what lies on its disk in its own time. */
+async function isAtRest({ cluster: { db }, nodes }: Fuzz): Promise<boolean> {
   const [open] = await db.query<{ open: number }>(
     `select ((select count(*) from reconcile_queue)
            + (select count(*) from replica where state <> 'verified' or recheck or lease is not null)
            + (select count(*) from pin where status <> 'pinned' or replaces_content_id is not null)
            + (select count(*) from content where pins = 0))::int as open`,
   )
-  return open?.open === 0
+  return open?.open === 0 && isDeepStrictEqual(copiesOnDisks(nodes), await copiesInRows(db))
 }
 
-async function checkRest({ cluster: { db }, nodes, pins }: Fuzz): Promise<void> {
-  const wanted = new Set([...pins.values()].flatMap((mine) => [...mine.values()]))
+/** Lines of node and root. */
+function copiesOnDisks(nodes: readonly SimulatedNode[]): string[] {
+  return nodes.flatMap(({ name, disk }) => [...disk].map((cid) => `${name} ${cid}`)).sort()
+}
+
+async function copiesInRows(db: Database): Promise<string[]> {
   const rows = await db.query<{ node: string; cid: string }>(
     `select distinct n.name as node, p.cid from replica r
        join node n on n.id = r.node_id join pin p on p.content_id = r.content_id`,
   )
-  const byRows = new Set(rows.map(({ node, cid }) => `${node} ${cid}`))
-  const byDisks = new Set(nodes.flatMap(({ name, disk }) => [...disk].map((cid) => `${name} ${cid}`)))
-  assert.deepEqual([...byDisks].sort(), [...byRows].sort(), 'disks and rows tell the same')
-  assert.equal(byRows.size, wanted.size * POLICY.copies.target, 'every root has as many copies as wanted')
+  return rows.map(({ node, cid }) => `${node} ${cid}`).sort()
+}
+
+async function checkRest({ cluster: { db }, nodes, pins }: Fuzz): Promise<void> {
+  const wanted = new Set([...pins.values()].flatMap((mine) => [...mine.values()]))
+  const copies = await copiesInRows(db)
+  assert.deepEqual(copiesOnDisks(nodes), copies, 'disks and rows tell the same')
+  assert.equal(copies.length, wanted.size * POLICY.copies.target, 'every root has as many copies as wanted')
   const wrong = await db.query(
     `select c.id from content c where c.pins <> (select count(*) from pin p where p.content_id = c.id)`,
   )
