@@ -16,10 +16,8 @@ import { selectorOf } from '../support/contracts-abi.ts'
 import { openZoo } from '../support/rpc-zoo.ts'
 
 const BASE = 'ipfs://bafybeidivzimqfqtoqxkrpge6bjyhlvxqs3rhe73owtmdulaxr5do5in7u/'
-const TEXT = AbiCoder.defaultAbiCoder().encode(['string'], [BASE]).slice(2)
-const TEMPLATE = AbiCoder.defaultAbiCoder()
-  .encode(['string'], [`${BASE}{id}.json`])
-  .slice(2)
+const TEXT = words(['string'], BASE)
+const TEMPLATE = words(['string'], `${BASE}{id}.json`)
 
 let chain: TestChain
 let block: ChainBlock
@@ -29,10 +27,10 @@ before(async () => {
   chain = await startChain()
   at['indexed'] = await chain.deploy('Fixture721', TEXT)
   for (let from = 0; from < 1_000; from += 200) await call('indexed', 'mint(uint256,uint256)', from + 5, 200)
-  at['consecutive'] = await chain.deploy('Fixture721A', wordOf(5_000))
+  at['consecutive'] = await chain.deploy('Fixture721A', words(['uint256', 'string'], 5_000, BASE))
   await call('consecutive', 'mint(uint256)', 100)
   for (const id of [0, 17, 4_999, 5_050]) await call('consecutive', 'burn(uint256)', id)
-  at['few'] = await chain.deploy('Fixture721A', wordOf(200))
+  at['few'] = await chain.deploy('Fixture721A', words(['uint256', 'string'], 200, BASE))
   await call('few', 'burn(uint256)', 9)
   at['many'] = await chain.deploy('Fixture1155', TEMPLATE)
   await call('many', 'mintBatch(uint256,uint256)', 10, 150)
@@ -47,6 +45,10 @@ before(async () => {
   block = await pinBlock(pool, 'latest')
 })
 after(() => chain[Symbol.asyncDispose]())
+
+function words(types: readonly string[], ...values: readonly unknown[]): string {
+  return AbiCoder.defaultAbiCoder().encode(types, values).slice(2)
+}
 
 function call(name: string, signature: string, ...values: (number | bigint)[]): Promise<void> {
   return chain.send(at[name] as Hex, selectorOf(signature) + values.map(wordOf).join(''))

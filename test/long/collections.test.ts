@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, suite, test } from 'node:test'
+import { AbiCoder } from 'ethers'
+import { wordOf } from '../../services/chain/hex.ts'
+import { startChain, type TestChain } from '../support/anvil.ts'
+import { Cluster } from '../support/cluster.ts'
+import { selectorOf } from '../support/contracts-abi.ts'
+import { pngOf } from '../support/png.ts'
+import { runCli } from '../support/run-cli.ts'
+
+/**
+ * Ten thousand tokens of the three usual kinds of contracts, with real folders of images and metadata that a whole cluster
+ * keeps, and faults of ten kinds among them: a verification finds these, and nothing else.
+ */
+
+const NOBODY_HAS = 'bafkreidivzimqfqtoqxkrpge6bjyhlvxqs3rhe73owtmdulaxr5do5in7u'
+const NAME = 'k51qzi5uqu5dlvj2baxnqndepeb86cbk3ng7n3i46uzyxzyqj2xjonzllnv0v8'
+
+type Metadata = Record<string, unknown> & { image: string }
+/** What is wrong with a token: the text of its metadata file in place of the sound one, or no file; and its verdict. */
+type Fault = readonly [metadata: (sound: Metadata) => string | undefined, verdict: string, reason: string | null]
+
+const FAULTS = {
+  'no metadata': [() => undefined, 'MISSING', 'NO_SUCH_PATH'],
+  'no such image': [(sound) => JSON.stringify({ ...sound, image: `${sound.image}.gone` }), 'MISSING', 'NO_SUCH_PATH'],
+  'an image that nobody has': [
+    (sound) => JSON.stringify({ ...sound, image: `ipfs://${NOBODY_HAS}` }),
+    'MISSING',
+    'NOBODY_HAS_IT',
+  ],
+  'metadata cut short': [(sound) => JSON.stringify(sound).slice(0, -9), 'INVALID_METADATA', 'NOT_JSON'],
+  'a key twice': [
+    (sound) => JSON.stringify(sound).replace('{', '{"image":"ipfs://",'),
+    'INVALID_METADATA',
+    'DUPLICATE_KEY',
+  ],
+  'an image on a server': [
+    (sound) => JSON.stringify({ ...sound, image: 'https://images.example/1.png' }),
+    'CENTRALISED',
+    'SERVER',
+  ],
+  'an image under a name': [(sound) => JSON.stringify({ ...sound, image: `ipns://${NAME}` }), 'MUTABLE', 'NAME'],
+  'an image on Arweave': [
+    (sound) => JSON.stringify({ ...sound, animation_url: 'ar://abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG' }),
+    'OTHER_NETWORK',
+    'OTHER_NETWORK',
+  ],
+  'another image than it says': [
+    (sound) => JSON.stringify({ ...sound, image_details: { sha256: '00'.repeat(32) } }),
+    'MISMATCH',
+    'IMAGE_SHA256',
+  ],
+  'an image at one gateway': [
+    (sound) => JSON.stringify({ ...sound, image: sound.image.replace('ipfs://', 'https://ipfs.io/ipfs/') }),
+    'VERIFIED_GATEWAY_LINK',
+    null,
+  ],
+} satisfies Record<string, Fault>
+
+const opened = new AsyncDisposableStack()
+let chain: TestChain
+let cluster: Cluster
+let place: string
+
+before(async () => {
+  place = await mkdtemp(join(tmpdir(), 'holdfast-collections-'))
+  opened.defer(() => rm(place, { recursive: true, force: true }))
+  chain = opened.use(await startChain())
+  cluster = opened.use(await Cluster.start({ HOLDFAST_CHAIN_RPC: chain.url }))
+})
+after(() => opened.disposeAsync())
+
+async function holdfast(...words: string[]) {
+  return await runCli([...words, '--json'], { environment: { HOLDFAST_DATA: cluster.folder } })
+}
+
+/** Pins the folder on all it takes, and answers its CID. */
+async function keep(folder: string): Promise<string> {
+  const { exitCode, stdout, stderr } = await holdfast('up', folder, '--wait')
+  assert.equal(exitCode, 0, stderr)
+  return (JSON.parse(stdout) as { cid: string }).cid
+}
+
+/** Images and metadata of so many tokens. Answers the URI below which the metadata lies, and the faults by the place of the token. */
+async function makeFolders(name: string, fileNames: readonly string[]) {
+  const images = join(place, `${name}-images`)
+  const metadata = join(place, `${name}-metadata`)
+  await mkdir(images)
+  await mkdir(metadata)
+  for (const token of fileNames.keys()) await writeFile(join(images, `${token}.png`), pngOf(token))
+  const imageRoot = await keep(images)
+  const kinds = Object.values(FAULTS) as readonly Fault[]
+  const faults = new Map<number, Fault>()
+  for (const [index, fault] of kinds.entries()) {
+    faults.set(index, fault)
+    faults.set(Math.floor(fileNames.length / 2) + index * 3, fault)
+  }
+  for (const [token, fileName] of fileNames.entries()) {
+    const sound = { name: `${name} #${token}`, image: `ipfs://${imageRoot}/${token}.png`, attributes: [] }
+    const fault = faults.get(token)
+    const text = fault === undefined ? JSON.stringify(sound) : fault[0](sound)
+    if (text !== undefined) await writeFile(join(metadata, fileName), text)
+  }
+  return { base: `ipfs://${await keep(metadata)}/`, faults }
+}
+
+interface Report {
+  findings: { tokens: { verdict: string; reason: string | null }[] }
+  pointers: { coverage: { strategy: string; isComplete: boolean }; tokens: { id: string }[] }
+}
+
+async function verify(collection: string): Promise<Report> {
+  const report = join(place, 'report.json')
+  const { exitCode, stderr } = await holdfast(
+    'collection',
+    'verify',
+    collection,
+    '--block',
+    'latest',
+    '--report',
+    report,
+  )
+  assert.equal(exitCode, 5, stderr)
+  return JSON.parse(await readFile(report, 'utf8')) as Report
+}
+
+/** That the report has these faults and no others, by the ids from the first on. */
+function assertFaults({ findings, pointers }: Report, faults: ReadonlyMap<number, Fault>, firstId: number): void {
+  const found = findings.tokens.flatMap(({ verdict, reason }, index) =>
+    verdict === 'VERIFIED' ? [] : [[Number(pointers.tokens[index]?.id) - firstId, verdict, reason]],
+  )
+  const planted = [...faults].map(([place, [, verdict, reason]]) => [place, verdict, reason])
+  const byPlace = (a: unknown[], b: unknown[]): number => Number(a[0]) - Number(b[0])
+  assert.deepEqual(found.sort(byPlace), planted.sort(byPlace))
+}
+
+function words(types: readonly string[], ...values: readonly unknown[]): string {
+  return AbiCoder.defaultAbiCoder().encode(types, values).slice(2)
+}
+
+function numbered(count: number, nameOf: (id: number) => string): string[] {
+  return Array.from({ length: count }, (_, id) => nameOf(id))
+}
+
+suite('of ten thousand tokens', { timeout: 600_000 }, () => {
+  test('4,000 of an enumerable contract: every planted fault is found, and nothing else', async () => {
+    const { base, faults } = await makeFolders(
+      'enumerable',
+      numbered(4_000, (id) => `${id}.json`),
+    )
+    const address = await chain.deploy('Fixture721', words(['string'], base))
+    for (let from = 0; from < 4_000; from += 200) {
+      await chain.send(address, selectorOf('mint(uint256,uint256)') + wordOf(from) + wordOf(200))
+    }
+    const report = await verify(`eip155:31337/erc721:${address}`)
+    assert.equal(report.pointers.tokens.length, 4_000)
+    assert.equal(report.pointers.coverage.strategy, 'enumerable')
+    assertFaults(report, faults, 0)
+  })
+
+  test('5,000 that one event made: every planted fault is found, and nothing else', async () => {
+    const { base, faults } = await makeFolders('consecutive', numbered(5_000, String))
+    const address = await chain.deploy('Fixture721A', words(['uint256', 'string'], 5_000, base))
+    const report = await verify(`eip155:31337/erc721:${address}`)
+    assert.equal(report.pointers.tokens.length, 5_000)
+    assert.equal(report.pointers.coverage.isComplete, true)
+    assertFaults(report, faults, 0)
+  })
+
+  test('1,000 of ERC-1155 under one template: every planted fault is found, and nothing else', async () => {
+    const { base, faults } = await makeFolders(
+      'template',
+      numbered(1_000, (id) => `${wordOf(id + 1)}.json`),
+    )
+    const address = await chain.deploy('Fixture1155', words(['string'], `${base}{id}.json`))
+    for (let from = 1; from < 1_000; from += 200) {
+      await chain.send(address, selectorOf('mintBatch(uint256,uint256)') + wordOf(from) + wordOf(200))
+    }
+    const report = await verify(`eip155:31337/erc1155:${address}`)
+    assert.equal(report.pointers.tokens.length, 1_000)
+    assertFaults(report, faults, 1)
+  })
+})
