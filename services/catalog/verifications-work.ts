@@ -29,7 +29,7 @@ export async function takeVerification(sql: Sql, leaseMs: number): Promise<Lease
         where n.state in ('queued', 'reading', 'checking') and (n.lease_until is null or n.lease_until < now())
           and not exists (select from verification o
                            where o.tenant_id = n.tenant_id and o.lease is not null and o.lease_until >= now())
-        order by n.created_at limit 1 for update skip locked)
+        order by n.turn_at limit 1 for update skip locked)
      update verification v
         set lease = nextval('lease_seq'), lease_until = now() + make_interval(secs => $1 / 1000.0),
             started_at = coalesce(started_at, now())

@@ -4,6 +4,7 @@ import type { Abortable } from '../core/block-source.ts'
 import { cidKey } from '../core/cid.ts'
 import type { TokenVerdict } from '../core/collection-report/verdict.ts'
 import { HoldfastError, type ErrorCode } from '../core/errors.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import { MAX_METADATA_BYTES } from '../core/token-metadata/metadata.ts'
 import { GIB, KIB, MIB } from '../core/units.ts'
 import { readFile } from '../dag/read-file.ts'
@@ -40,8 +41,8 @@ export class Contents {
   readonly #source: CheckedSource
   readonly #limits: ContentLimits
   readonly #paths = new Paths()
-  readonly #assets = new Map<string, Promise<Read<number>>>()
-  readonly #files = new Map<string, Promise<Read<Uint8Array>>>()
+  readonly #assets = new RecentMap<string, Promise<Read<number>>>(MOST_REMEMBERED)
+  readonly #files = new RecentMap<string, Promise<Read<Uint8Array>>>(MOST_FILES)
   #bytesRead = 0
 
   constructor(source: CheckedSource, limits: ContentLimits = DEFAULT_CONTENT_LIMITS) {
@@ -68,7 +69,7 @@ export class Contents {
 
   /** A file of metadata, up to its limit. The bytes are not to be changed. */
   file(cid: CID, options: Abortable): Promise<Read<Uint8Array>> {
-    return remembered(this.#files, cidKey(cid), MOST_FILES, () =>
+    return remembered(this.#files, cidKey(cid), () =>
       attempt(async (corruptAt) => {
         const chunks: Uint8Array[] = []
         let length = 0
@@ -87,7 +88,7 @@ export class Contents {
 
   /** Reads all of a DAG and answers its bytes. */
   asset(cid: CID, options: Abortable): Promise<Read<number>> {
-    return remembered(this.#assets, cidKey(cid), MOST_REMEMBERED, () =>
+    return remembered(this.#assets, cidKey(cid), () =>
       attempt(async (corruptAt) => {
         const maxBytes = Math.min(this.#limits.assetBytes, this.#limits.runBytes - this.#bytesRead)
         let bytes = 0
@@ -120,7 +121,6 @@ const MOST_KEPT_BYTES = 64 * KIB
 function remembered<T>(
   kept: Map<string, Promise<Read<T>>>,
   key: string,
-  most: number,
   make: () => Promise<Read<T>>,
 ): Promise<Read<T>> {
   const known = kept.get(key)
@@ -128,7 +128,6 @@ function remembered<T>(
   const made = make()
   kept.set(key, made)
   void forgetLarge(kept, key, made)
-  if (kept.size > most) kept.delete(kept.keys().next().value ?? '')
   return made
 }
 
