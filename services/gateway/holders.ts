@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { CID } from 'multiformats/cid'
 import { cidKey } from '../core/cid.ts'
 import { RecentMap } from '../core/recent-map.ts'
@@ -6,6 +5,7 @@ import { SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
 import type { TransferClient } from '../transfer/client.ts'
 import { HasBatches } from './has-batches.ts'
+import { hedged } from './hedged.ts'
 import { HolderChoice } from './holder-choice.ts'
 import { takeMany } from './take-many.ts'
 
@@ -38,11 +38,6 @@ export interface HoldersOptions {
 /** A node that does not say by then whether it has a block counts as one that has not: a miss is not held up by it. */
 const ASK_MS = 2 * SECOND_MS
 
-interface Taken {
-  node: string
-  bytes: Uint8Array | undefined
-}
-
 /**
  * Takes each block from the best of the nodes that are known to have some of its root; when those do not give it, asks all
  * others at once who has it, and remembers who said yes. A node that takes longer than usual is not waited for: the next
@@ -68,60 +63,21 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
     yield node
   }
 
-  async function find(cid: CID, root: CID, { signal }: { signal: AbortSignal }): Promise<Uint8Array | undefined> {
-    const key = cidKey(root)
-    const enough = new AbortController()
-    const either = AbortSignal.any([signal, enough.signal])
-    const others = candidates(cid, key, signal)
-    const running = new Map<string, Promise<Taken>>()
-    let next: Promise<string | undefined> | undefined
-    let last = ''
-    try {
-      for (;;) {
-        const isIdle = running.size === 0
-        const wait = isIdle ? undefined : patience(last, either)
-        const another = async (): Promise<{ next: string | undefined }> => {
-          await wait
-          next ??= others.next().then(({ value }) => value ?? undefined)
-          return { next: await next }
-        }
-        const event = await Promise.race([...running.values(), ...(last === NOBODY ? [] : [another()])])
-        if ('next' in event) {
-          next = undefined
-          last = event.next ?? NOBODY
-          if (event.next !== undefined) running.set(event.next, take(event.next, { cid, root: key, signal: either }))
-          else if (isIdle) return undefined
-          continue
-        }
-        running.delete(event.node)
-        if (event.bytes !== undefined) return event.bytes
-        if (running.size === 0 && last === NOBODY) return undefined
-      }
-    } finally {
-      enough.abort()
-      void others.return(undefined)
-    }
-  }
-
-  function patience(node: string, signal: AbortSignal): Promise<void> {
-    return delay(choice.patienceMs(node), undefined, { signal }).catch(() => undefined)
-  }
-
-  async function take(node: string, { cid, root, signal }: Asked): Promise<Taken> {
+  async function take(node: string, { cid, root, signal }: Asked): Promise<Uint8Array | undefined> {
     const begun = performance.now()
     try {
       const bytes = await client.block(node, cid, { signal })
       choice.answered(node, performance.now() - begun)
       if (bytes === undefined) known.forget(root, node)
       else known.add(root, node)
-      return { node, bytes }
+      return bytes
     } catch (error) {
       // Whoever was not waited for any longer is as good as failed, or each block would wait for it anew.
       if (!signal.aborted || performance.now() - begun > choice.silenceMs(node)) {
         choice.failed(node)
         log.debug({ err: error, node }, 'a node did not give a block')
       }
-      return { node, bytes: undefined }
+      return undefined
     }
   }
 
@@ -158,9 +114,14 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
   }
 
   return {
-    async find(cid, root, options) {
-      const bytes = await find(cid, root, options)
-      options.signal.throwIfAborted()
+    async find(cid, root, { signal }) {
+      const key = cidKey(root)
+      const bytes = await hedged(
+        candidates(cid, key, signal),
+        (node, aborted) => take(node, { cid, root: key, signal: aborted }),
+        { patienceMs: (node) => choice.patienceMs(node), signal },
+      )
+      signal.throwIfAborted()
       return bytes
     },
     async findMany(cids, root, options) {
@@ -183,9 +144,6 @@ interface Asked {
   root: string
   signal: AbortSignal
 }
-
-/** No node has this name. */
-const NOBODY = '\0'
 
 const REMEMBERED_ROOTS = 10_000
 /** Nodes that have got a copy meanwhile take part so soon. */
