@@ -41,6 +41,7 @@ const NewVerification = z
       .describe('Only these tokens'),
     fromBlock: Decimal.optional().describe('Where the contract was made, for chains whose old state nobody keeps'),
     maxTokens: z.number().int().min(1).max(1_000_000).optional(),
+    rehash: z.boolean().default(false).describe('Have holders read their copies back first; others do not count'),
   })
   .meta({ id: 'NewVerification' })
 
@@ -95,7 +96,7 @@ export function collectionRoutes({ db, wakes, readsChain }: CollectionParts): Ap
       },
       async ({ caller, params, body }) => {
         refuseWithoutChain(readsChain)
-        const { block, ids, fromBlock, maxTokens } = body
+        const { block, ids, fromBlock, maxTokens, rehash } = body
         const { tokenId, ...id } = collectionIn(params)
         const wantedIds = tokenId === undefined ? ids?.map((text) => String(parseTokenId(text))) : [String(tokenId)]
         const wanted = {
@@ -103,6 +104,7 @@ export function collectionRoutes({ db, wakes, readsChain }: CollectionParts): Ap
           ...(wantedIds && { ids: wantedIds }),
           ...(fromBlock !== undefined && { fromBlock }),
           ...(maxTokens !== undefined && { maxTokens }),
+          ...(rehash && { rehash }),
         }
         const made = await createVerification(db, caller.tenantId, { collection: collectionText(id), wanted })
         wakes.announce(VERIFICATIONS)

@@ -14,6 +14,8 @@ export interface VerificationWish {
   /** Where the contract was made. */
   fromBlock?: string
   maxTokens?: number
+  /** Holders read their copies back after the look began; copies that were not do not count. */
+  rehash?: boolean
 }
 
 /** One look at a collection. Times are text in UTC. */

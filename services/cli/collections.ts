@@ -39,6 +39,10 @@ const verify: Command = {
     'from-block': { type: 'string', value: '<number>', help: 'where the contract was made, if providers cannot tell' },
     ids: { type: 'string', value: '<id,…>', help: 'only these tokens' },
     max: { type: 'string', value: '<tokens>', help: 'tokens that are looked at, at most' },
+    rehash: {
+      type: 'boolean',
+      help: 'holders read their copies back from disk first; those that do not are not counted',
+    },
     report: { type: 'string', value: '<file>', help: 'write the report: .json, .ndjson or .html' },
     timeout: { type: 'string', default: '30m', help: 'longest wait, such as 90s' },
   },
@@ -67,6 +71,7 @@ function wish(flags: Flags): Record<string, unknown> {
     ...(ids !== undefined && { ids: ids.split(',').map((id) => id.trim()) }),
     ...(fromBlock !== undefined && { fromBlock }),
     ...(flags['max'] !== undefined && { maxTokens: countFlag(flags, 'max') }),
+    ...(flags['rehash'] === true && { rehash: true }),
   }
 }
 

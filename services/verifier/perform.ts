@@ -1,5 +1,7 @@
-import { pinsOf } from '../catalog/pins-evidence.ts'
+import type { CID } from 'multiformats/cid'
+import { rereadCopies } from '../catalog/copies-reread.ts'
 import type { Database } from '../catalog/database.ts'
+import { pinsOf } from '../catalog/pins-evidence.ts'
 import {
   addTokens,
   beginChecking,
@@ -21,7 +23,8 @@ import { parseCollectionId, type CollectionId } from '../core/collection-id.ts'
 import { canonicalJson } from '../core/collection-report/canonical-json.ts'
 import type { Finding, Pointer } from '../core/collection-report/finding.ts'
 import { HoldfastError } from '../core/errors.ts'
-import { formatSize, MIB, MINUTE_MS } from '../core/units.ts'
+import { formatSize, HOUR_MS, MIB, MINUTE_MS, SECOND_MS } from '../core/units.ts'
+import { pause } from '../runtime/loop.ts'
 import { CheckedSource, type Holder } from './checked-source.ts'
 import { Contents, DEFAULT_CONTENT_LIMITS, type ContentLimits } from './contents.ts'
 import { examineToken, type SeenLink } from './examine.ts'
@@ -44,6 +47,8 @@ const SLICE = 256
 const AT_ONCE = 32
 /** Then it is the turn of others: slow sources, or hostile collections, keep nobody waiting. */
 const TURN_MS = 2 * MINUTE_MS
+const LONGEST_REREAD_MS = HOUR_MS
+const REREAD_POLL_MS = SECOND_MS / 2
 /** URIs of one collection. */
 const MOST_URI_BYTES = 256 * MIB
 
@@ -64,7 +69,9 @@ export async function performVerification(run: LeasedVerification, parts: Perfor
     const open = await openTokens(parts.db, run.id, SLICE)
     if (open.length === 0) break
     if (performance.now() > end) return false
-    await saveFindings(parts.db, run, await examineSlice(run, collection, open, contents, parts))
+    const found = await examineSlice(run, collection, open, { ...parts, contents, end })
+    if (found === undefined) return false
+    await saveFindings(parts.db, run, found)
   }
   await finishVerification(parts.db, run)
   return true
@@ -129,13 +136,13 @@ async function blockOf(run: LeasedVerification, pool: ProviderPool, signal: Abor
   return await pinBlock(pool, tag, { signal })
 }
 
+/** Undefined when the turn is over before the holders have read everything back. */
 async function examineSlice(
   run: LeasedVerification,
   { standard }: CollectionId,
   open: readonly OpenToken[],
-  contents: Contents,
-  { db, signal }: PerformParts,
-): Promise<FoundVerdict[]> {
+  { db, contents, end, signal }: PerformParts & { contents: Contents; end: number },
+): Promise<FoundVerdict[] | undefined> {
   const seen = await severalAtOnce(open, AT_ONCE, (token) => {
     const { outcome } = JSON.parse(token.pointer) as Pointer
     const uri = token.uri?.toString('utf8')
@@ -143,9 +150,30 @@ async function examineSlice(
       signal,
     })
   })
-  const roots = new Set(seen.flat().flatMap(pinnableBy))
-  const pins = await pinsOf(db, run.tenantId, [...roots].map(parseCid))
+  const roots = [...new Set(seen.flat().flatMap(pinnableBy))].map(parseCid)
+  const since = run.wanted.rehash === true ? run.startedAt : null
+  if (since !== null && !(await areReadBack(run, since, roots, { db, end, signal }))) return undefined
+  const pins = await pinsOf(db, { tenantId: run.tenantId, since }, roots)
   return open.map(({ place }, index) => foundVerdict(place, settle(seen[index] as SeenLink[], pins)))
+}
+
+/**
+ * Has the holders read their copies back, and waits for it. Answers false when the turn is over before; whoever is not done
+ * long after the look began is not waited for.
+ */
+async function areReadBack(
+  { tenantId }: LeasedVerification,
+  since: string,
+  roots: readonly CID[],
+  { db, end, signal }: { db: Database; end: number; signal: AbortSignal },
+): Promise<boolean> {
+  const wish = { tenantId, since, longestMs: LONGEST_REREAD_MS }
+  while ((await rereadCopies(db, wish, roots)) > 0) {
+    if (performance.now() > end) return false
+    await pause(REREAD_POLL_MS, signal)
+    signal.throwIfAborted()
+  }
+  return true
 }
 
 function foundVerdict(place: number, finding: Finding): FoundVerdict {

@@ -5,11 +5,17 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { AbiCoder } from 'ethers'
 import { wordOf } from '../../services/chain/hex.ts'
+import { CID } from 'multiformats/cid'
 import { startChain, type TestChain } from '../support/anvil.ts'
 import { Cluster } from '../support/cluster.ts'
+import { deployCollection } from '../support/collections.ts'
 import { selectorOf } from '../support/contracts-abi.ts'
+import { isWholeOn } from '../support/own-disk.ts'
 import { pngOf } from '../support/png.ts'
+import { seededBytes } from '../support/random-bytes.ts'
 import { runCli } from '../support/run-cli.ts'
+import { flipBitsOf } from '../support/spoiled-disk.ts'
+import { until } from '../support/until.ts'
 
 /**
  * Ten thousand tokens of the three usual kinds of contracts, with real folders of images and metadata that a whole cluster
@@ -107,23 +113,22 @@ async function makeFolders(name: string, fileNames: readonly string[]) {
   return { base: `ipfs://${await keep(metadata)}/`, faults }
 }
 
+interface Finding {
+  verdict: string
+  reason: string | null
+  links: { pin: { holders: { node: string; verifiedAt: string }[] } }[]
+}
+
 interface Report {
-  findings: { tokens: { verdict: string; reason: string | null }[] }
+  findings: { createdAt: string; tokens: Finding[] }
   pointers: { coverage: { strategy: string; isComplete: boolean }; tokens: { id: string }[] }
 }
 
-async function verify(collection: string): Promise<Report> {
+async function verify(collection: string, { exits = 5, more = [] as string[] } = {}): Promise<Report> {
   const report = join(place, 'report.json')
-  const { exitCode, stderr } = await holdfast(
-    'collection',
-    'verify',
-    collection,
-    '--block',
-    'latest',
-    '--report',
-    report,
-  )
-  assert.equal(exitCode, 5, stderr)
+  const words = ['collection', 'verify', collection, '--block', 'latest', '--report', report, ...more]
+  const { exitCode, stderr } = await holdfast(...words)
+  assert.equal(exitCode, exits, stderr)
   return JSON.parse(await readFile(report, 'utf8')) as Report
 }
 
@@ -182,5 +187,25 @@ suite('of ten thousand tokens', { timeout: 600_000 }, () => {
     const report = await verify(`eip155:31337/erc1155:${address}`)
     assert.equal(report.pointers.tokens.length, 1_000)
     assertFaults(report, faults, 1)
+  })
+})
+
+suite('a collection whose holders read their copies back', { timeout: 120_000 }, () => {
+  test('counts none that is older than the look, and none that the disk has spoiled', async () => {
+    const image = seededBytes(77, 400_000)
+    const { cid, pin } = await cluster.upload(image, '?name=image')
+    const metadata = await cluster.upload(JSON.stringify({ image: `ipfs://${cid}` }), '?name=metadata')
+    for (const { requestid } of [pin, metadata.pin]) await cluster.pinned(requestid, 3)
+    const address = await deployCollection(chain, [`ipfs://${metadata.cid}`])
+    const spoiled = cluster.node(2)
+    assert.ok((await flipBitsOf(spoiled, image.subarray(200_000, 200_064))) > 0)
+
+    const { findings } = await verify(`eip155:31337/erc721:${address}`, { exits: 0, more: ['--rehash'] })
+    const [found] = findings.tokens
+    assert.equal(found?.verdict, 'VERIFIED')
+    const holders = found.links.map((link) => link.pin.holders)
+    for (const { verifiedAt } of holders.flat()) assert.ok(verifiedAt >= findings.createdAt, verifiedAt)
+    assert.equal(holders[0]?.length, 3)
+    await until('a whole copy in the place of the spoiled one', () => isWholeOn(spoiled, CID.parse(cid)))
   })
 })

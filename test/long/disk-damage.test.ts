@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { open, readdir, rm, stat, truncate } from 'node:fs/promises'
+import { rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { CID } from 'multiformats/cid'
 import { Cluster, type ReadyNode } from '../support/cluster.ts'
 import { isWholeOn } from '../support/own-disk.ts'
 import { seededBytes } from '../support/random-bytes.ts'
+import { flipBitsOf, segmentsWith } from '../support/spoiled-disk.ts'
 import { until } from '../support/until.ts'
 
 let cluster: Cluster
@@ -66,34 +67,4 @@ async function healed(node: ReadyNode, requestId: string): Promise<void> {
     },
     60_000,
   )
-}
-
-interface Place {
-  path: string
-  at: number
-}
-
-/** Where in the node's segments these bytes are. */
-async function segmentsWith(node: ReadyNode, bytes: Uint8Array): Promise<Place[]> {
-  const folder = join(node.data, 'blocks', 'segments')
-  const places: Place[] = []
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name)
-    await using file = await open(path)
-    const content = Buffer.alloc((await stat(path)).size)
-    await file.read(content, 0, content.length, 0)
-    const at = content.indexOf(bytes)
-    if (at >= 0) places.push({ path, at })
-  }
-  return places
-}
-
-/** Answers how many places were spoiled. */
-async function flipBitsOf(node: ReadyNode, bytes: Uint8Array): Promise<number> {
-  const places = await segmentsWith(node, bytes)
-  for (const { path, at } of places) {
-    await using file = await open(path, 'r+')
-    await file.write(Uint8Array.of((bytes[0] ?? 0) ^ 0x10), 0, 1, at)
-  }
-  return places.length
 }
