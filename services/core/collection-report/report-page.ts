@@ -32,7 +32,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 h1{font-size:1.5rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin-top:2rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem}dt{opacity:.7}dd{margin:0;overflow-wrap:anywhere}
 svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:currentColor}
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--line);padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--line);padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}th{white-space:nowrap}td:last-child{width:60%}
 code{font:13px ui-monospace,monospace}ul{margin:0;padding-left:1.1rem}.v{white-space:nowrap;font-weight:600}
 .good{fill:#2e9e5b;color:#2e9e5b}.fair{fill:#c98a1b;color:#b87a10}.bad{fill:#d64545;color:#d64545}.none{fill:#8a8f98;color:#767b84}`
 
