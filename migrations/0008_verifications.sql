@@ -43,6 +43,8 @@ create table verification_token (
   token_id     numeric(78) not null,
   -- As the contract returned it: bytes, because contracts return NUL, too. Null when there is none.
   uri          bytea,
+  -- JSON: what extensions of the contract say beside it; null when nothing.
+  extensions   bytea,
   -- Canonical JSON: what the token points to, the same for everybody who looks at the block.
   pointer      text not null,
   kind         text,

@@ -76,6 +76,8 @@ export interface FoundToken {
   /** Decimal. */
   id: string
   uri: Buffer | null
+  /** JSON: what extensions say. */
+  extensions: Buffer | null
   pointer: string
   kind: string | null
 }
@@ -95,15 +97,16 @@ export async function addTokens(
     ])
     if (touched === 0) throw lost()
     await sql.run(
-      `insert into verification_token (verification_id, place, token_id, uri, pointer, kind)
-       select $1, $2 + found.nth - 1, found.token_id, found.uri, found.pointer, found.kind
-         from unnest($3::numeric[], $4::bytea[], $5::text[], $6::text[])
-              with ordinality as found (token_id, uri, pointer, kind, nth)`,
+      `insert into verification_token (verification_id, place, token_id, uri, extensions, pointer, kind)
+       select $1, $2 + found.nth - 1, found.token_id, found.uri, found.extensions, found.pointer, found.kind
+         from unnest($3::numeric[], $4::bytea[], $5::bytea[], $6::text[], $7::text[])
+              with ordinality as found (token_id, uri, extensions, pointer, kind, nth)`,
       [
         id,
         first,
         tokens.map((token) => token.id),
         tokens.map(({ uri }) => uri),
+        tokens.map(({ extensions }) => extensions),
         tokens.map(({ pointer }) => pointer),
         tokens.map(({ kind }) => kind),
       ],
@@ -129,13 +132,14 @@ export interface OpenToken {
   /** Decimal. */
   id: string
   uri: Buffer | null
+  extensions: Buffer | null
   pointer: string
 }
 
 /** Tokens without a finding, in their order. */
 export function openTokens(sql: Sql, id: string, limit: number): Promise<OpenToken[]> {
   return sql.query<OpenToken>(
-    `select place, token_id::text as id, uri, pointer from verification_token
+    `select place, token_id::text as id, uri, extensions, pointer from verification_token
       where verification_id = $1 and verdict is null order by place limit $2`,
     [id, limit],
   )

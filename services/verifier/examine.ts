@@ -1,3 +1,4 @@
+import { hasOtherDigest, type Integrity } from '../chain/token-extensions.ts'
 import type { Abortable } from '../core/block-source.ts'
 import { parseCid } from '../core/cid.ts'
 import type { LinkFinding } from '../core/collection-report/finding.ts'
@@ -22,6 +23,10 @@ export interface TokenToExamine {
   /** `read`, or why there is no URI. */
   outcome: string
   uri: string | undefined
+  /** Further URIs of it. */
+  others: readonly string[]
+  /** What the bytes at `uri` must hash to. */
+  integrity: Integrity | undefined
   /** Of ERC-1155: the id takes the place of `{id}`, also in the metadata. */
   isTemplate: boolean
 }
@@ -31,13 +36,34 @@ export type SeenLink = Omit<LinkFinding, 'pin'>
 
 /** Reads a token's metadata and everything that it leads to. Never fails because of what a token points to. */
 export async function examineToken(token: TokenToExamine, contents: Contents, options: Abortable): Promise<SeenLink[]> {
-  const { id, outcome, uri, isTemplate } = token
-  if (uri === undefined) return [unreadable(outcome)]
+  const { id, outcome, uri, others, integrity, isTemplate } = token
   const substituted = isTemplate ? id : undefined
+  const links =
+    uri === undefined ? [unreadable(outcome)] : await examineUri({ uri, integrity, substituted }, contents, options)
+  for (const other of others) {
+    links.push(...(await examineUri({ uri: other, integrity: undefined, substituted }, contents, options)))
+  }
+  return links
+}
+
+interface UriToExamine {
+  uri: string
+  integrity: Integrity | undefined
+  substituted: bigint | undefined
+}
+
+async function examineUri(
+  { uri, integrity, substituted }: UriToExamine,
+  contents: Contents,
+  options: Abortable,
+): Promise<SeenLink[]> {
   const names = classifyTokenUri(uri, substituted)
   const own = seen({ role: 'metadata', pointer: '', uri, names })
   const file = await metadataFile(own, { uri, names }, contents, options)
   if (file === undefined) return [own]
+  if (integrity !== undefined && hasOtherDigest(file, integrity)) {
+    Object.assign(own, { verdict: 'MISMATCH', reason: 'METADATA_DIGEST' } satisfies Loss)
+  }
   const metadata = readMetadata(file, substituted)
   if ('problem' in metadata) return [{ ...own, ...problemOf(metadata.problem) }]
   return [own, ...(await examineLinks(metadata, contents, options))]

@@ -9,15 +9,19 @@ import {
   finishVerification,
   openTokens,
   saveFindings,
+  type FoundToken,
   type FoundVerdict,
   type LeasedVerification,
   type OpenToken,
 } from '../catalog/verifications-work.ts'
+import type { CollectionWanted } from '../chain/collection.ts'
 import { readContract } from '../chain/contract-profile.ts'
 import { enumerateTokens } from '../chain/enumerate.ts'
 import { numberOfHex, type Hex } from '../chain/hex.ts'
 import { pinBlock, type BlockTag, type ChainBlock } from '../chain/pin-block.ts'
 import type { ProviderPool } from '../chain/provider-pool.ts'
+import type { TokenRead } from '../chain/read-tokens.ts'
+import { readTokenExtensions, type TokenExtensions } from '../chain/token-extensions.ts'
 import { parseCid } from '../core/cid.ts'
 import { parseCollectionId, type CollectionId } from '../core/collection-id.ts'
 import { canonicalJson } from '../core/collection-report/canonical-json.ts'
@@ -88,28 +92,27 @@ async function readTokensOf(
   const profile = await readContract(collection.address, at)
   await beginReading(db, run, at.block, profile)
   const { ids, fromBlock, maxTokens } = run.wanted
-  const { coverage, batches } = await enumerateTokens(
-    {
-      ...at,
-      address: collection.address,
-      standard: collection.standard,
-      ...(ids && { ids: ids.map(BigInt) }),
-      ...(fromBlock !== undefined && { fromBlock: BigInt(fromBlock) }),
-      ...(maxTokens !== undefined && { maxTokens }),
-    },
-    profile,
-  )
+  const wanted: CollectionWanted = {
+    ...at,
+    address: collection.address,
+    standard: collection.standard,
+    ...(ids && { ids: ids.map(BigInt) }),
+    ...(fromBlock !== undefined && { fromBlock: BigInt(fromBlock) }),
+    ...(maxTokens !== undefined && { maxTokens }),
+  }
+  const { coverage, batches } = await enumerateTokens(wanted, profile)
   let place = 0
   let uriBytes = 0
   for await (const reads of batches) {
-    const tokens = reads.map((read) => {
-      const { pointer, uri } = pointerOf(read, collection.standard === 'erc1155')
-      const { id, kind } = pointer
-      return { id, kind, uri: uri === undefined ? null : Buffer.from(uri), pointer: canonicalJson({ ...pointer }) }
-    })
+    const said = await readTokenExtensions(
+      wanted,
+      profile.standards,
+      reads.map(({ id }) => id),
+    )
+    const tokens = reads.map((read) => foundToken(read, said.get(read.id) ?? {}, collection))
     await addTokens(db, run, place, tokens)
     place += tokens.length
-    uriBytes += tokens.reduce((sum, { uri }) => sum + (uri?.length ?? 0), 0)
+    uriBytes += tokens.reduce((sum, { uri, extensions }) => sum + (uri?.length ?? 0) + (extensions?.length ?? 0), 0)
     if (uriBytes > MOST_URI_BYTES) {
       coverage.isComplete = false
       coverage.gaps.push(
@@ -119,6 +122,17 @@ async function readTokensOf(
     }
   }
   await beginChecking(db, run, { coverage, sources: holders.map(({ name }) => name).sort() })
+}
+
+function foundToken(read: TokenRead, said: TokenExtensions, { standard }: CollectionId): FoundToken {
+  const { pointer, uri, extensions } = pointerOf(read, said, standard === 'erc1155')
+  return {
+    id: pointer.id,
+    kind: pointer.kind,
+    uri: uri === undefined ? null : Buffer.from(uri),
+    extensions: Object.keys(extensions).length === 0 ? null : Buffer.from(JSON.stringify(extensions)),
+    pointer: canonicalJson(pointer as never),
+  }
 }
 
 async function refuseOtherChain({ chainId }: CollectionId, pool: ProviderPool, signal: AbortSignal): Promise<void> {
@@ -145,10 +159,10 @@ async function examineSlice(
 ): Promise<FoundVerdict[] | undefined> {
   const seen = await severalAtOnce(open, AT_ONCE, (token) => {
     const { outcome } = JSON.parse(token.pointer) as Pointer
+    const { uris: others = [], integrity } = JSON.parse(token.extensions?.toString('utf8') ?? '{}') as TokenExtensions
     const uri = token.uri?.toString('utf8')
-    return examineToken({ id: BigInt(token.id), outcome, uri, isTemplate: standard === 'erc1155' }, contents, {
-      signal,
-    })
+    const examined = { id: BigInt(token.id), outcome, uri, others, integrity, isTemplate: standard === 'erc1155' }
+    return examineToken(examined, contents, { signal })
   })
   const roots = [...new Set(seen.flat().flatMap(pinnableBy))].map(parseCid)
   const since = run.wanted.rehash === true ? run.startedAt : null

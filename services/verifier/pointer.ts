@@ -1,48 +1,62 @@
 import { createHash } from 'node:crypto'
 import { decodeString } from '../chain/abi-bytes.ts'
 import type { TokenRead } from '../chain/read-tokens.ts'
-import type { Pointer } from '../core/collection-report/finding.ts'
+import type { TokenExtensions } from '../chain/token-extensions.ts'
+import type { PointedUri, Pointer } from '../core/collection-report/finding.ts'
 import { MOST_SHOWN, withoutSecrets } from '../core/collection-report/shown-uri.ts'
 import { classifyTokenUri } from '../core/token-uri/classify.ts'
 
-/** What a token points to, and the URI itself; undefined when it tells none. */
+/** What a token points to, and the URIs themselves. */
 export interface ReadPointer {
   pointer: Pointer
+  /** Undefined when the token tells none. */
   uri: string | undefined
+  extensions: TokenExtensions
 }
 
 /** @param isTemplate of ERC-1155: the id takes the place of `{id}` */
-export function pointerOf({ id, outcome, returned }: TokenRead, isTemplate: boolean): ReadPointer {
+export function pointerOf(
+  { id, outcome, returned }: TokenRead,
+  { uris = [], integrity }: TokenExtensions,
+  isTemplate: boolean,
+): ReadPointer {
   const uri = outcome === 'read' ? decodeString(returned) : undefined
-  if (uri === undefined) return { pointer: unread(id, outcome === 'read' ? 'no-text' : outcome), uri }
-  const { kind, verdict, cid, path, name } = classifyTokenUri(uri, isTemplate ? id : undefined)
+  const substituted = isTemplate ? id : undefined
+  const others = [...new Set(uris)].filter((other) => other !== uri)
   return {
     uri,
+    extensions: { ...(others.length > 0 && { uris: others }), ...(integrity && { integrity }) },
     pointer: {
       id: String(id),
-      outcome,
-      uri: uri.length > MOST_SHOWN ? null : withoutSecrets(uri),
-      uriBytes: Buffer.byteLength(uri),
-      uriSha256: createHash('sha256').update(uri).digest('hex'),
-      kind,
-      verdict,
-      cid,
-      path,
-      name: name ?? null,
+      outcome: outcome === 'read' && uri === undefined ? 'no-text' : outcome,
+      ...(uri === undefined ? NOWHERE : pointedBy(uri, substituted)),
+      others: others.map((other) => pointedBy(other, substituted)),
+      integrity: integrity ?? null,
     },
   }
 }
 
-function unread(id: bigint, outcome: string): Pointer {
-  const nothing = {
-    uri: null,
-    uriBytes: 0,
-    uriSha256: null,
-    kind: null,
-    verdict: null,
-    cid: null,
-    path: null,
-    name: null,
+const NOWHERE: PointedUri = {
+  uri: null,
+  uriBytes: 0,
+  uriSha256: null,
+  kind: null,
+  verdict: null,
+  cid: null,
+  path: null,
+  name: null,
+}
+
+function pointedBy(uri: string, substituted: bigint | undefined): PointedUri {
+  const { kind, verdict, cid, path, name } = classifyTokenUri(uri, substituted)
+  return {
+    uri: uri.length > MOST_SHOWN ? null : withoutSecrets(uri),
+    uriBytes: Buffer.byteLength(uri),
+    uriSha256: createHash('sha256').update(uri).digest('hex'),
+    kind,
+    verdict,
+    cid,
+    path,
+    name: name ?? null,
   }
-  return { id: String(id), outcome, ...nothing }
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, suite, test } from 'node:test'
+import { AbiCoder, keccak256 } from 'ethers'
 import type { CID } from 'multiformats/cid'
 import { wordOf, type Hex } from '../../services/chain/hex.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
@@ -259,6 +260,47 @@ suite('a collection', { timeout: 120_000 }, () => {
       }),
     )
     assert.deepEqual(run.figures.verdicts, { VERIFIED: 300 })
+  })
+
+  test('whose contract says more of its tokens: every URI counts, and the metadata has the hash that it must have', async () => {
+    const shelf = new Shelf()
+    const [one, two] = [shelf.json({ name: 'one' }), shelf.json({ name: 'two' })]
+    const gone = shelf.json({ gone: 'extended' })
+    shelf.blocks.delete(gone)
+    const uriOf = (cid: CID): string => `ipfs://${cid.toString()}`
+    const bytes = (await shelf.get(one)) as Uint8Array
+    const sha256 = `0x${createHash('sha256').update(bytes).digest('hex')}`
+    const said: [further: string[], digest: string, algorithm: string][] = [
+      [[], '0x', ''],
+      [[uriOf(one), uriOf(two)], sha256, 'sha256'],
+      [[uriOf(one), uriOf(gone)], keccak256(bytes), 'keccak256'],
+      [[], keccak256(bytes), 'sha256'],
+      [[], sha256, 'blake'],
+    ]
+    const address = await deployCollection(
+      chain,
+      said.map(() => uriOf(one)),
+      'FixtureExtended',
+    )
+    for (const [id, values] of said.entries()) {
+      const words = AbiCoder.defaultAbiCoder().encode(['uint256', 'string[]', 'bytes', 'string'], [id, ...values])
+      await chain.send(address, selectorOf('extend(uint256,string[],bytes,string)') + words.slice(2))
+    }
+    const collection = caip19(address)
+    const { report } = await reportOf(collection, await verify(collection, [shelf]))
+    assert.deepEqual(
+      report.findings.tokens.map(({ verdict, reason }) => [verdict, reason]),
+      [
+        ['NOT_PINNED_HERE', 'NOT_PINNED_HERE'],
+        ['NOT_PINNED_HERE', 'NOT_PINNED_HERE'],
+        ['MISSING', 'NOBODY_HAS_IT'],
+        ['MISMATCH', 'METADATA_DIGEST'],
+        ['NOT_PINNED_HERE', 'NOT_PINNED_HERE'],
+      ],
+    )
+    const others = report.pointers.tokens.map((pointer) => pointer.others.map(({ cid }) => cid))
+    assert.deepEqual(others, [[], [two.toString()], [gone.toString()], [], []])
+    assert.deepEqual(report.pointers.tokens[1]?.integrity, { algorithm: 'sha256', digest: sha256.slice(2) })
   })
 
   test('of a sharded directory is found name by name', async () => {

@@ -15,8 +15,12 @@ const coder = AbiCoder.defaultAbiCoder()
 const PER_CALL = 100
 
 /** A collection whose tokens point where they are told, by their place. */
-export async function deployCollection(chain: TestChain, uris: readonly string[]): Promise<Hex> {
-  const address = await chain.deploy('FixtureUris')
+export async function deployCollection(
+  chain: TestChain,
+  uris: readonly string[],
+  contract = 'FixtureUris',
+): Promise<Hex> {
+  const address = await chain.deploy(contract)
   for (let from = 0; from < uris.length; from += PER_CALL) {
     const words = coder.encode(['string[]'], [uris.slice(from, from + PER_CALL)]).slice(2)
     await chain.send(address, selectorOf('mint(string[])') + words)

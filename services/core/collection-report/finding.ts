@@ -50,12 +50,8 @@ export interface Finding {
   linksLeftOut: number
 }
 
-/** What a token points to, by its contract at one block: the same for everybody who looks. */
-export interface Pointer {
-  /** Decimal. */
-  id: string
-  /** What became of the call: `read`, `reverted`, `too-long`, `not-run`, or `no-text`. */
-  outcome: string
+/** Where a URI of a token leads. */
+export interface PointedUri {
   /** Null when it was not read, or is longer than is shown. */
   uri: string | null
   uriBytes: number
@@ -66,4 +62,16 @@ export interface Pointer {
   path: string | null
   /** The name that decides, of what can be changed. */
   name: string | null
+}
+
+/** What a token points to, by its contract at one block: the same for everybody who looks. */
+export interface Pointer extends PointedUri {
+  /** Decimal. */
+  id: string
+  /** What became of the call: `read`, `reverted`, `too-long`, `not-run`, or `no-text`. */
+  outcome: string
+  /** Further URIs of the token (ERC-7160). */
+  others: PointedUri[]
+  /** What the bytes at the URI must hash to, in hex (ERC-2477); null when the contract does not say. */
+  integrity: { algorithm: string; digest: string } | null
 }
