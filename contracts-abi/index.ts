@@ -2,6 +2,7 @@
 
 /** How functions are called: the first four bytes of the hash of their signature. */
 export const SELECTORS = {
+  'query((address,string[],bytes)[])': '0xa780bab6',
   'resolver(bytes32)': '0x0178b8bf',
   'contenthash(bytes32)': '0xbc1c58d1',
   'resolve(bytes,bytes)': '0x9061b923',
@@ -62,6 +63,11 @@ export const TOPICS = {
 
 /** How errors begin: the first four bytes of the hash of their signature. */
 export const ERRORS = {
+  'ResolverNotFound(bytes)': '0x77209fe8',
+  'ResolverNotContract(bytes,address)': '0x1e9535f2',
+  'UnsupportedResolverProfile(bytes4)': '0x7b1c461b',
+  'ResolverError(bytes)': '0x95c0c752',
+  'HttpError(uint16,string)': '0x01800152',
   'OffchainLookup(address,string[],bytes,bytes4,bytes)': '0x556f1830',
 } as const
 

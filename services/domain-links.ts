@@ -23,10 +23,18 @@ export function domainLinks(config: Config): {
   }
 }
 
-function ensOf(pool: ProviderPool, { HOLDFAST_ENS_REGISTRY: registry }: Config): Ens {
-  if (registry === undefined) return new Ens({ pool })
-  if (!/^0x[0-9a-f]{40}$/i.test(registry)) {
-    throw new HoldfastError('CONFIG', 'HOLDFAST_ENS_REGISTRY is no address of a contract.')
-  }
-  return new Ens({ pool, registry: registry as Hex })
+function ensOf(pool: ProviderPool, config: Config): Ens {
+  const registry = contractOf(config, 'HOLDFAST_ENS_REGISTRY')
+  const universalResolver = contractOf(config, 'HOLDFAST_ENS_UNIVERSAL_RESOLVER')
+  return new Ens({ pool, ...(registry && { registry }), ...(universalResolver && { universalResolver }) })
+}
+
+function contractOf(
+  config: Config,
+  setting: 'HOLDFAST_ENS_REGISTRY' | 'HOLDFAST_ENS_UNIVERSAL_RESOLVER',
+): Hex | undefined {
+  const address = config[setting]
+  if (address === undefined) return undefined
+  if (/^0x[0-9a-f]{40}$/i.test(address)) return address as Hex
+  throw new HoldfastError('CONFIG', `${setting} is no address of a contract.`)
 }

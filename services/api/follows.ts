@@ -56,7 +56,9 @@ export const VersionPin = z.object({ requestid: z.string(), status: z.enum(PIN_S
 
 const Follow = z
   .object({
-    name: z.string().describe('An IPNS name, or a domain with a DNSLink'),
+    name: z
+      .string()
+      .describe('An IPNS name, a domain with a DNSLink, or a name of ENS; with ens:// when that does not end in .eth'),
     policy: z.string(),
     keep: z.number(),
     everySeconds: z.number(),
@@ -157,12 +159,12 @@ export function followRoutes({ db, wakes, links }: { db: Database; wakes: Wakes;
 
 /** The canonical form of a name. @throws INVALID_NAME */
 function followedName(text: string): string {
-  return nameText(parseName(text.replace(/^(ipns:\/\/|\/ipns\/)/, '')))
+  return nameText(parseName(text.replace(/^(ipns:\/\/|\/ipns\/)/, '').replace(/^\/ens\//, 'ens://')))
 }
 
 /** @throws NOT_IMPLEMENTED for a name of ENS where no chain is read */
 function refuseUnread(name: string, { lookUpEns }: DomainLinks): void {
-  if (lookUpEns !== undefined || !name.endsWith('.eth')) return
+  if (lookUpEns !== undefined || parseName(name).kind !== 'ens') return
   throw new HoldfastError(
     'NOT_IMPLEMENTED',
     'Names of ENS cannot be followed: this service reads no chain; its operator can set HOLDFAST_CHAIN_RPC.',

@@ -14,15 +14,26 @@ export interface ChainBlock {
 export type BlockTag = 'latest' | 'safe' | 'finalized' | bigint
 
 /**
- * The block as the best provider sees it, whose hash as many must confirm as have to agree.
- * @throws RpcFailure `behind` when no provider has it
+ * How far apart providers may be that tell the same: finality moves by an epoch of 32 blocks, and one of them may not
+ * have seen the last of these. A provider that lies can thus hold a reader back by less than half an hour.
+ */
+const WITHIN_BLOCKS = 128n
+
+/**
+ * The block that a name stands for, or that has the number: as many providers as have to agree have reached it, and
+ * confirm its hash.
+ * @throws RpcFailure `behind` when no provider has it, `refused` when too few agree
  */
 export async function pinBlock(pool: ProviderPool, tag: BlockTag, { signal }: Abortable = {}): Promise<ChainBlock> {
   const asking = signal === undefined ? {} : { signal }
   const number =
     typeof tag === 'bigint'
       ? tag
-      : (await pool.ask((provider, aborted) => readBlock(provider, tag, aborted), asking)).number
+      : await pool.agreedHeight(
+          async (provider, aborted) => (await readBlock(provider, tag, aborted)).number,
+          WITHIN_BLOCKS,
+          asking,
+        )
   return await pool.agreed(
     (provider, aborted) => readBlock(provider, quantityOf(number), aborted),
     ({ hash }) => hash,

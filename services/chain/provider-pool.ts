@@ -22,6 +22,12 @@ export interface PoolOptions {
   onDisagree?: (disagreement: Disagreement) => void
 }
 
+interface Vote<T> {
+  /** Of the provider. */
+  name: string
+  answer: T
+}
+
 type Work<T> = (provider: Provider, signal: AbortSignal | undefined) => Promise<T>
 
 /** Turns of all providers before a call has failed. */
@@ -58,26 +64,55 @@ export class ProviderPool {
    * @throws RpcFailure `refused` when there is no such answer
    */
   async agreed<T>(work: Work<T>, fingerprint: (answer: T) => string, asking: Asking = {}): Promise<T> {
+    const quorum = this.#quorum
+    return await this.#poll(work, asking, (votes) => {
+      const alike = Object.values(Object.groupBy(votes, ({ answer }) => fingerprint(answer)))
+      const agreed = alike.find((group) => group !== undefined && group.length >= quorum)
+      return agreed?.[0] && { answer: agreed[0].answer, agreed }
+    })
+  }
+
+  /**
+   * The highest block that as many providers as the quorum have reached, counting only those that are at most `withinBlocks`
+   * apart: one that claims to be far ahead or far behind is not believed, whichever is asked first.
+   * @throws RpcFailure `refused` when there are no such providers
+   */
+  async agreedHeight(work: Work<bigint>, withinBlocks: bigint, asking: Asking = {}): Promise<bigint> {
+    return await this.#poll(work, asking, (votes) => {
+      const heights = votes.map(({ answer }) => answer).sort((a, b) => (a > b ? -1 : Number(a < b)))
+      const answer = heights.find((lowest, index) => {
+        const highest = heights[index + 1 - this.#quorum]
+        return highest !== undefined && highest - lowest <= withinBlocks
+      })
+      if (answer === undefined) return undefined
+      return { answer, agreed: votes.filter((vote) => distance(vote.answer, answer) <= withinBlocks) }
+    })
+  }
+
+  /** Asks as many providers as the quorum, then one after the other, until `decide` finds an answer among theirs. */
+  async #poll<T>(
+    work: Work<T>,
+    asking: Asking,
+    decide: (votes: readonly Vote<T>[]) => { answer: T; agreed: readonly Vote<T>[] } | undefined,
+  ): Promise<T> {
     const asked = new Set<Provider>()
-    const votes = new Map<string, { answer: T; names: string[] }>()
+    const votes: Vote<T>[] = []
     const vote = async (): Promise<void> => {
       const { provider, answer } = await this.#askOne(work, asking, asked)
-      const print = fingerprint(answer)
-      const same = votes.get(print)
-      if (same === undefined) votes.set(print, { answer, names: [provider.name] })
-      else same.names.push(provider.name)
+      votes.push({ name: provider.name, answer })
     }
     const first = await Promise.allSettled(Array.from({ length: this.#quorum }, vote))
     const failed = first.find((result) => result.status === 'rejected')
     for (;;) {
       asking.signal?.throwIfAborted()
-      const winner = [...votes.values()].find(({ names }) => names.length >= this.#quorum)
-      if (winner !== undefined) {
-        const dissenting = [...votes.values()].flatMap((other) => (other === winner ? [] : other.names))
-        if (dissenting.length > 0) this.#onDisagree({ agreed: winner.names, dissenting })
-        return winner.answer
+      const decided = decide(votes)
+      if (decided !== undefined) {
+        const agreed = decided.agreed.map(({ name }) => name)
+        const dissenting = votes.flatMap((other) => (decided.agreed.includes(other) ? [] : other.name))
+        if (dissenting.length > 0) this.#onDisagree({ agreed, dissenting })
+        return decided.answer
       }
-      if (asked.size === this.providers.length) throw this.#noQuorum(votes.size, failed?.reason)
+      if (asked.size === this.providers.length) throw this.#noQuorum(votes.length, failed?.reason)
       await vote()
     }
   }
@@ -114,7 +149,7 @@ export class ProviderPool {
   }
 
   async #has(provider: Provider, { atLeast, signal }: Asking): Promise<boolean> {
-    return atLeast === undefined || (await provider.head(signal)) >= atLeast
+    return atLeast === undefined || (await provider.hasReached(atLeast, signal))
   }
 
   /** Until one of those that are left may be asked again. */
@@ -123,6 +158,10 @@ export class ProviderPool {
     const waitMs = Math.min(LONGEST_WAIT_MS, Math.max(SHORTEST_WAIT_MS, Math.min(...pauses)))
     await delay(waitMs, undefined, signal === undefined ? {} : { signal })
   }
+}
+
+function distance(a: bigint, b: bigint): bigint {
+  return a > b ? a - b : b - a
 }
 
 /** For providers that are behind: a block or two. */

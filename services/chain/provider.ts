@@ -97,15 +97,18 @@ export class Provider {
     }
   }
 
-  /** Number of the newest block that it has, not older than a second. */
-  head(signal?: AbortSignal): Promise<bigint> {
-    const now = performance.now()
-    if (this.#head === undefined || now - this.#head.at > HEAD_AGE_MS) {
-      const number = this.#readHead(signal)
-      this.#head = { at: now, number }
-      number.catch(() => (this.#head = undefined))
-    }
-    return this.#head.number
+  /** Whether it has the block; it is asked for its height again when that was known not to reach so far. */
+  async hasReached(block: bigint, signal?: AbortSignal): Promise<boolean> {
+    const known = this.#head
+    const isKnown = known !== undefined && performance.now() - known.at <= HEAD_AGE_MS
+    if (isKnown && (await known.number) >= block) return true
+    const number = this.#readHead(signal)
+    const head = { at: performance.now(), number }
+    this.#head = head
+    number.catch(() => {
+      if (this.#head === head) this.#head = undefined
+    })
+    return (await number) >= block
   }
 
   async #readHead(signal: AbortSignal | undefined): Promise<bigint> {

@@ -22,7 +22,7 @@ interface FollowWithVersions extends FollowView {
 const add: Command = {
   name: 'follow add',
   operands: '<name | domain>',
-  summary: 'Pin what an IPNS name or a domain leads to, and each of its next versions',
+  summary: 'Pin what an IPNS name, a domain or a name of ENS leads to, and each of its next versions',
   options: {
     policy: { type: 'string', help: 'replication policy of the versions' },
     keep: { type: 'string', help: 'versions that stay pinned, the present one among them (5)' },

@@ -39,6 +39,7 @@ export type ErrorCode =
   | 'RANGE_NOT_SATISFIABLE'
   | 'NOT_CACHED'
   | 'NAME_NOT_RESOLVED'
+  | 'OTHER_NETWORK'
   | 'CONTENT_DENIED'
   | 'CONTENT_DENIED_BY_LAW'
   // what the cluster can do just now

@@ -3,17 +3,22 @@ import { parseCid } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MAX_PATH_SEGMENTS } from '../core/limits.ts'
 import { RecentMap } from '../core/recent-map.ts'
-import { parseDomain, parseKey } from './name-text.ts'
+import { parseDomain, parseEns, parseKey } from './name-text.ts'
 
 /** What a content path names: a root, by CID or by name, and the way down from it. */
 export type ContentPath = {
   /** Decoded, none of them empty, `.` or `..`. */
   segments: string[]
   trailingSlash: boolean
-} & ({ namespace: 'ipfs'; root: CID } | { namespace: 'ipns'; root: string })
+} & (
+  | { namespace: 'ipfs'; root: CID }
+  | { namespace: 'ipns'; root: string }
+  /** Normalised. */
+  | { namespace: 'ens'; root: string }
+)
 
 /**
- * Reads `/ipfs/{cid}[/segment…][/]` or `/ipns/{name}…`, as it stands in the request line without the query.
+ * Reads `/ipfs/{cid}[/segment…][/]`, `/ipns/{name}…` or `/ens/{name}…`, as it stands in the request line without the query.
  * Percent encoding is undone exactly once; an encoded slash separates as a plain one does, as in the gateways of
  * boxo. Dot segments are resolved by the text alone and cannot leave the root.
  * @throws NOT_FOUND when the path is of no known namespace; BAD_REQUEST for an encoding that is none, a NUL, too many
@@ -22,15 +27,16 @@ export type ContentPath = {
 export function parseContentPath(rawPath: string): ContentPath {
   const path = decodePath(rawPath)
   const [empty, namespace, root = '', ...rest] = path.split('/')
-  if (empty !== '' || (namespace !== 'ipfs' && namespace !== 'ipns')) {
-    throw new HoldfastError('NOT_FOUND', 'Content is at /ipfs/ followed by its CID, or at /ipns/ followed by its name.')
+  if (empty !== '' || (namespace !== 'ipfs' && namespace !== 'ipns' && namespace !== 'ens')) {
+    const message = 'Content is at /ipfs/ followed by its CID, or at /ipns/ or /ens/ followed by its name.'
+    throw new HoldfastError('NOT_FOUND', message)
   }
   if (rest.length > MAX_PATH_SEGMENTS) {
     throw new HoldfastError('BAD_REQUEST', `A path may have at most ${MAX_PATH_SEGMENTS} segments.`)
   }
   const below = { segments: withoutDots(rest), trailingSlash: path.endsWith('/') || /\/\.\.?$/.test(path) }
   if (namespace === 'ipfs') return { namespace, root: parseRoot(root, path), ...below }
-  return { namespace, root: parseName(root, path), ...below }
+  return { namespace, root: namespace === 'ens' ? parseEnsRoot(root, path) : parseName(root, path), ...below }
 }
 
 /** The failure of a path whose root cannot be read; it shows the path as it was asked for. */
@@ -82,6 +88,12 @@ function parseRoot(text: string, path: string): CID {
 function parseName(text: string, path: string): string {
   if (parseKey(text) !== undefined || parseDomain(text) !== undefined) return text
   throw invalidPath(path, new HoldfastError('BAD_REQUEST', 'it names neither a key nor a domain.'))
+}
+
+function parseEnsRoot(text: string, path: string): string {
+  const name = parseEns(text)
+  if (name !== undefined) return name
+  throw invalidPath(path, new HoldfastError('BAD_REQUEST', 'it is not a name of ENS.'))
 }
 
 function withoutDots(segments: readonly string[]): string[] {

@@ -8,6 +8,7 @@ import { Account, type AccountOptions } from './account.ts'
 import type { Answer } from './answer.ts'
 import { clientGone, pumpBody } from './body-pump.ts'
 import { answerFailure } from './failure.ts'
+import { answerCertificateAsk, ASK_PATH } from './certificate-ask.ts'
 import type { Guard } from './guard.ts'
 import { CORS } from './headers.ts'
 import { locate, type LocateOptions, type Location } from './locate.ts'
@@ -124,11 +125,13 @@ async function answerFor(
 function answerOwn(
   request: IncomingMessage,
   location: Location,
-  { routing, names, guard }: ExchangeOptions,
+  options: ExchangeOptions,
   signal: AbortSignal,
 ): Promise<Answer> | Answer | undefined {
+  const { routing, names, guard } = options
   const { urlPath } = location
   if (urlPath === '/livez') return { status: 200, headers: { 'content-type': 'text/plain' }, body: Buffer.from('ok\n') }
+  if (urlPath === ASK_PATH) return answerCertificateAsk(request, location.rawQuery, { ...options, signal })
   if (routing === undefined || !urlPath.startsWith(ROUTING_PATH)) return undefined
   return answerRouting(request, location, { ...guard.watchRouting({ routing, names }), signal })
 }

@@ -71,7 +71,7 @@ export class Guard {
       if (grantors === undefined) return
       isRestricted = true
       const asked = `/ipfs/${cidKey(root)}${encodeSegments(segments)}`
-      const named = path.namespace === 'ipns' ? [`/ipns/${path.root}${encodeSegments(path.segments)}`] : []
+      const named = path.namespace === 'ipfs' ? [] : [`/${path.namespace}/${path.root}${encodeSegments(path.segments)}`]
       const roots = grantors.roots.map((key) => `/ipfs/${key}`)
       onAdmitted(
         admit(grantors.all, { visitor: visitor(), paths: [asked, ...named, ...roots], rules: this.#options.rules }),

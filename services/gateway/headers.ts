@@ -17,7 +17,7 @@ export const CORS: Readonly<Headers> = {
   'access-control-allow-methods': 'GET, HEAD, OPTIONS',
   'access-control-allow-headers': 'Authorization, Content-Type, Range, User-Agent, X-Requested-With',
   'access-control-expose-headers':
-    'Content-Range, Content-Length, ETag, X-Chunked-Output, X-Ipfs-Path, X-Ipfs-Roots, X-Stream-Output',
+    'Content-Range, Content-Length, ETag, X-Chunked-Output, X-Ens-Block, X-Ens-Name, X-Ens-Warning, X-Ipfs-Path, X-Ipfs-Roots, X-Stream-Output',
 }
 
 /** Sites of a path gateway share its origin; each is shut off in an origin of its own, in which scripts still run. */
@@ -37,7 +37,21 @@ export function contentHeaders(request: GatewayRequest, { path, place }: Found, 
     'x-content-type-options': 'nosniff',
     'x-ipfs-path': headerText(request.rawPath),
     'x-ipfs-roots': path.join(','),
+    ...ensHeaders(place),
     ...(request.formatByAccept ? { 'content-location': withFormat(request) } : {}),
+  }
+}
+
+/** Which name of ENS led to the content, and at which block of the chain it did. */
+function ensHeaders({ ens }: Found['place']): Headers {
+  if (ens === undefined) return {}
+  const name = encodeURIComponent(ens.name)
+  return {
+    'x-ens-name': name,
+    'x-ens-block': ens.block.toString(),
+    ...(ens.domain !== undefined && {
+      'x-ens-warning': `The content of ${name} is what the DNS of ${ens.domain} says, not the chain.`,
+    }),
   }
 }
 

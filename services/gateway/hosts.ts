@@ -7,9 +7,11 @@ export interface KnownHost {
   /** As the request wrote it, with its port, without what stands before the gateway's own name. */
   host: string
   class: HostClass
-  /** What stands before it: `{id}.ipfs.` or `{id}.ipns.` */
-  content: { namespace: 'ipfs' | 'ipns'; id: string } | undefined
+  /** What stands before it: `{id}.ipfs.`, `{id}.ipns.` or `{id}.ens.` */
+  content: { namespace: 'ipfs' | 'ipns' | 'ens'; id: string } | undefined
 }
+
+const BELOW = /^(.+?)\.(ipfs|ipns|ens)\.(.+)$/i
 
 /** The hosts that a gateway is known by. */
 export class HostTable {
@@ -37,14 +39,14 @@ export class HostTable {
   find(host: string): KnownHost | undefined {
     const own = this.#hostOf(host)
     if (own !== undefined) return { host, class: own.class, content: undefined }
-    const match = /^(.+?)\.(ipfs|ipns)\.(.+)$/i.exec(host)
+    const match = BELOW.exec(host)
     // The gateway's own name can hold `.ipfs.` too: the shortest name that is known decides.
-    for (let rest = match; rest !== null; rest = /^(.+?)\.(ipfs|ipns)\.(.+)$/i.exec(rest[3] ?? '')) {
+    for (let rest = match; rest !== null; rest = BELOW.exec(rest[3] ?? '')) {
       const gateway = rest[3] ?? ''
       const known = this.#hostOf(gateway)
       if (known === undefined) continue
       const id = host.slice(0, host.length - gateway.length - (rest[2] ?? '').length - 2)
-      const namespace = rest[2]?.toLowerCase() === 'ipfs' ? 'ipfs' : 'ipns'
+      const namespace = rest[2]?.toLowerCase() as 'ipfs' | 'ipns' | 'ens'
       return { host: gateway, class: known.class, content: { namespace, id } }
     }
     return undefined

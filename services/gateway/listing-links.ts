@@ -20,7 +20,7 @@ export function linksAt({ site, path }: GatewayRequest): Links {
   const { namespace, segments } = path
   const root = path.root.toString()
   const up = site.kind === 'subdomain' ? `//${site.host}` : ''
-  const content = site.kind === 'dnslink' ? `//${site.host}` : `${up}/${namespace}/${root}`
+  const content = site.kind === 'dnslink' ? `//${site.host}` : `${up}/${namespace}/${encodeURIComponent(root)}`
   const crumbs = [root, ...segments].map((name, depth) => {
     const below = encodeSegments(segments.slice(0, depth))
     return { name, href: content + (site.kind === 'dnslink' && depth === 0 ? '/' : below) }

@@ -10,7 +10,7 @@ import type { Answer } from './answer.ts'
 import { decodePath, invalidPath } from './content-path.ts'
 import { redirectTo } from './headers.ts'
 import { isAddress, withoutPort, type HostTable, type KnownHost } from './hosts.ts'
-import { MAX_LABEL_CHARACTERS, parseDomain, parseKey } from './name-text.ts'
+import { ensLabel, ensOfLabel, MAX_LABEL_CHARACTERS, parseDomain, parseEns, parseKey } from './name-text.ts'
 import type { Names } from './names.ts'
 import type { Site } from './site.ts'
 import type { TrustedProxies } from './trusted-proxies.ts'
@@ -30,7 +30,7 @@ export interface Location {
   urlPath: string
   /** As sent, with its question mark; empty when there was none. */
   rawQuery: string
-  /** The content path, `/ipfs/…` or `/ipns/…`, percent-encoded as sent: for a site with its own host, its root and `urlPath`. */
+  /** The content path, `/ipfs/…`, `/ipns/…` or `/ens/…`, percent-encoded as sent: for a site with its own host, its root and `urlPath`. */
   rawPath: string
 }
 
@@ -94,7 +94,7 @@ async function onUnknownHost({ host, scheme, ...rest }: Target, options: LocateO
   const domain = await linkedDomain(host, rest.urlPath, options)
   if (domain !== undefined) {
     const site: Site = { kind: 'dnslink', scheme, host, class: 'subdomain' }
-    return { site, ...rest, rawPath: `/ipns/${domain}${rest.urlPath}` }
+    return { site, ...rest, rawPath: `/ipns/${encodeURIComponent(domain)}${rest.urlPath}` }
   }
   return { site: { kind: 'path', scheme, host, class: 'path' }, ...rest, rawPath: rest.urlPath }
 }
@@ -111,7 +111,7 @@ async function linkedDomain(host: string, urlPath: string, options: LocateOption
   }
 }
 
-const CONTENT_PATH = /^\/ip[fn]s(\/|$)/
+const CONTENT_PATH = /^\/(?:ip[fn]s|ens)(\/|$)/
 
 type Asked = Omit<Location, 'rawPath'>
 
@@ -120,7 +120,7 @@ function onSubdomain(
   { namespace, id }: NonNullable<KnownHost['content']>,
 ): Location | { redirect: Answer } {
   if (asked.site.class !== 'subdomain') throw new HoldfastError('NOT_FOUND', 'This host has no content on subdomains.')
-  const name = namespace === 'ipfs' ? contentLabel(id) : nameLabel(id)
+  const name = namespace === 'ipfs' ? contentLabel(id) : namespace === 'ens' ? hostEns(id) : nameLabel(id)
   if (name.label !== id.toLowerCase()) return { redirect: toSubdomain(asked, namespace, name.label, asked.urlPath) }
   const site: Site = { ...asked.site, kind: 'subdomain' }
   return { ...asked, site, rawPath: `/${namespace}/${name.text}${asked.urlPath}` }
@@ -157,24 +157,40 @@ function nameLabel(id: string): Label {
   return { label, text: uninlineDnsName(label) }
 }
 
+/** A name that is written with dots is served as it is: whoever has a certificate for it need not be sent elsewhere. */
+function hostEns(id: string): Label {
+  const name = ensOfLabel(id.toLowerCase())
+  if (name === undefined)
+    throw new HoldfastError('BAD_REQUEST', 'What stands before .ens. in the host is no name of ENS.')
+  return { label: id.toLowerCase(), text: encodeURIComponent(name) }
+}
+
 /** The gateway's own host: content is sent on to the origin that it has to itself. */
 async function onGatewayHost(asked: Asked, options: LocateOptions): Promise<Location | { redirect: Answer }> {
   const { urlPath, rawQuery } = asked
-  const match = /^\/(ipfs|ipns)(?:\/([^/]*)(.*))?$/s.exec(urlPath)
+  const match = /^\/(ipfs|ipns|ens)(?:\/([^/]*)(.*))?$/s.exec(urlPath)
   if (match === null) return await onGatewayRoot(asked, options)
   const [, namespace = '', root = '', rest = ''] = match
   const uri = new URLSearchParams(rawQuery).get('uri')
   if (uri !== null && root === '') return { redirect: redirectTo(301, contentPathOf(uri)) }
-  const label =
-    namespace === 'ipfs' ? labelOf(decodeRoot(decodePath(root), urlPath)) : inlined(decodePath(root), urlPath)
-  return { redirect: toSubdomain(asked, namespace, label, rest) }
+  if (namespace === 'ipfs') {
+    return { redirect: toSubdomain(asked, namespace, labelOf(decodeRoot(decodePath(root), urlPath)), rest) }
+  }
+  const name = decodePath(root)
+  const isEns = namespace === 'ens' || isInternational(name)
+  const label = isEns ? inlinedEns(name, urlPath) : inlined(name, urlPath)
+  return { redirect: toSubdomain(asked, isEns ? 'ens' : namespace, label, rest) }
 }
 
 /** Other paths belong to the domain's own DNSLink, when it has one. */
 async function onGatewayRoot(asked: Asked, options: LocateOptions): Promise<Location> {
   const domain = await linkedDomain(asked.site.host, asked.urlPath, options)
   if (domain !== undefined) {
-    return { ...asked, site: { ...asked.site, kind: 'dnslink' }, rawPath: `/ipns/${domain}${asked.urlPath}` }
+    return {
+      ...asked,
+      site: { ...asked.site, kind: 'dnslink' },
+      rawPath: `/ipns/${encodeURIComponent(domain)}${asked.urlPath}`,
+    }
   }
   // An encoding of `/ipfs/` must not open a way around the origins.
   if (CONTENT_PATH.test(decodePath(asked.urlPath))) {
@@ -189,6 +205,19 @@ function inlined(name: string, urlPath: string): string {
   const domain = parseDomain(name) ?? parseDomain(uninlineDnsName(name))
   if (domain !== undefined) return checkedLabel(inlineDnsName(domain))
   throw invalidPath(decodePath(urlPath), new HoldfastError('BAD_REQUEST', 'it names neither a key nor a domain.'))
+}
+
+/** Whether it is a name of ENS that a host cannot spell as it spells domains. */
+function isInternational(name: string): boolean {
+  return /[^\0-\x7f]/.test(name) && parseDomain(name)?.endsWith('.eth') === true
+}
+
+function inlinedEns(text: string, urlPath: string): string {
+  const name = parseEns(text)
+  const label = name === undefined ? undefined : ensLabel(name)
+  if (label !== undefined) return label
+  const reason = name === undefined ? 'it is not a name of ENS.' : 'the name does not fit into one label of a host.'
+  throw invalidPath(decodePath(urlPath), new HoldfastError('BAD_REQUEST', reason))
 }
 
 /** A CID as one DNS label: in base 32, or in base 36 when that is too long. */
@@ -214,10 +243,10 @@ function decodeRoot(text: string, path = `/ipfs/${text}`): CID {
   }
 }
 
-/** `ipfs://{cid}/…` and `ipns://…`, as a browser's protocol handler passes them on, as a path of this gateway. */
+/** `ipfs://{cid}/…`, `ipns://…` and `ens://…`, as a browser's protocol handler passes them on, as a path of this gateway. */
 function contentPathOf(uri: string): string {
-  const match = /^(ipfs|ipns):\/\/([^/?#]+)([^?#]*)(\?[^#]*)?$/i.exec(uri)
-  if (match === null) throw new HoldfastError('BAD_REQUEST', 'uri is ipfs:// or ipns:// and a content path.')
+  const match = /^(ipfs|ipns|ens):\/\/([^/?#]+)([^?#]*)(\?[^#]*)?$/i.exec(uri)
+  if (match === null) throw new HoldfastError('BAD_REQUEST', 'uri is ipfs://, ipns:// or ens:// and a content path.')
   const [, namespace = '', root = '', path = '', query = ''] = match
   return `/${namespace.toLowerCase()}/${root}${path}${query}`
 }

@@ -2,10 +2,10 @@ import type { Abortable } from '../core/block-source.ts'
 import type { CID } from 'multiformats/cid'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { DAY_MS } from '../core/units.ts'
-import { parseDnsName } from '../naming/dns-name.ts'
+import { parseName, type Name } from '../naming/name.ts'
 import type { IpnsName } from '../naming/ipns-name.ts'
 import { ttlMs, validateIpnsRecord, validUntilMs, type IpnsRecord } from '../naming/ipns-record.ts'
-import type { NameResolver } from '../naming/name-resolver.ts'
+import type { FollowedEns, NameResolver } from '../naming/name-resolver.ts'
 import type { RecordStore } from '../naming/record-store.ts'
 import { parseKey } from './name-text.ts'
 
@@ -16,6 +16,8 @@ interface NamedPlace {
   segments: readonly string[]
   /** How long caches may keep what was found there. */
   maxAgeMs: number
+  /** What the chain said on the way. */
+  ens?: FollowedEns | undefined
 }
 
 /** The best record that is known of a key, in the very bytes in which it came. */
@@ -27,15 +29,26 @@ interface NameRecord {
   validMs: number
 }
 
-/** What a gateway asks of names: keys (IPNS) and domains (DNSLink). */
+/** How a name is to be followed. */
+interface Resolving extends Abortable {
+  /** It is a name of ENS, whatever it ends in. */
+  isEns?: boolean
+  /** Names of ENS are read in the newest block, which may yet be taken back. */
+  isNewest?: boolean
+}
+
+/** What a gateway asks of names: keys (IPNS), domains (DNSLink) and names of ENS. */
 export interface Names {
-  /** Whether the domain has a DNSLink. @throws UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE when DNS does not answer */
-  isLinked(domain: string, options: Abortable): Promise<boolean>
   /**
-   * Follows a key or a domain, in any form, to what it stands for.
-   * @throws NAME_NOT_RESOLVED, NAME_LOOP, UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE
+   * Whether the domain has a DNSLink, or the name of ENS content.
+   * @throws OTHER_NETWORK, NOT_IMPLEMENTED; UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE when DNS or the chain does not answer
    */
-  resolve(name: string, options: Abortable): Promise<NamedPlace>
+  isLinked(domain: string, options: Abortable & Pick<Resolving, 'isEns'>): Promise<boolean>
+  /**
+   * Follows a key, a domain or a name of ENS, in any form, to what it stands for.
+   * @throws NAME_NOT_RESOLVED, NAME_LOOP, OTHER_NETWORK, NOT_IMPLEMENTED, UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE
+   */
+  resolve(name: string, options: Resolving): Promise<NamedPlace>
   /**
    * Undefined when no valid one is known; with `isLocal` nobody else is asked, with `isRevalidated` everybody, also when a
    * record is known.
@@ -79,15 +92,15 @@ export function namesOf({ resolver, store }: { resolver: NameResolver; store: Ke
   }
 
   return {
-    async isLinked(domain, options) {
-      return (await resolver.link(domain, options)) !== undefined
+    async isLinked(domain, { isEns = false, ...options }) {
+      const name = domainOf(domain, isEns)
+      return (await resolver.link(name, options)) !== undefined
     },
-    async resolve(name, options) {
-      const key = parseKey(name)
-      const asked =
-        key === undefined ? ({ kind: 'dns', domain: parseDnsName(name) } as const) : ({ kind: 'key', key } as const)
-      const { root, segments, ttlMs: lifetime } = await resolver.resolve(asked, [], options)
-      return { root, segments, maxAgeMs: Math.min(lifetime, DAY_MS) }
+    async resolve(name, { isEns = false, ...options }) {
+      const key = isEns ? undefined : parseKey(name)
+      const asked = key === undefined ? domainOf(name, isEns) : ({ kind: 'key', key } as const)
+      const { root, segments, ttlMs: lifetime, ens } = await resolver.resolve(asked, [], options)
+      return { root, segments, maxAgeMs: Math.min(lifetime, DAY_MS), ens }
     },
     async record(name, options) {
       const record = options.isLocal === true ? await stored(name) : await found(name, options)
@@ -99,6 +112,13 @@ export function namesOf({ resolver, store }: { resolver: NameResolver; store: Ke
       resolver.offer(name, await store.put(name, validateIpnsRecord(name, bytes, Date.now())))
     },
   }
+}
+
+/** @throws INVALID_NAME */
+function domainOf(text: string, isEns: boolean): Exclude<Name, { kind: 'key' }> {
+  const name = parseName(isEns ? `ens://${text}` : text)
+  if (name.kind !== 'key') return name
+  throw new HoldfastError('INVALID_NAME', 'A domain has at least two labels.')
 }
 
 /** A gateway that knows no names. */

@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import type { Abortable } from '../core/block-source.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MAX_PATH_SEGMENTS } from '../core/limits.ts'
+import type { FollowedEns } from '../naming/name-resolver.ts'
 import type { Names } from './names.ts'
 import type { GatewayRequest } from './request.ts'
 
@@ -14,6 +15,8 @@ export interface Place {
   ofName: number
   /** How long caches may keep what is found there; undefined: for ever. */
   maxAgeMs: number | undefined
+  /** The name of ENS that led there; undefined when none did. */
+  ens?: FollowedEns | undefined
 }
 
 /**
@@ -21,16 +24,20 @@ export interface Place {
  * @throws what {@link Names.resolve} throws; BAD_REQUEST when name and request together make too long a path
  */
 export async function placeOf(
-  { path }: Pick<GatewayRequest, 'path'>,
+  { path, isNewest }: Pick<GatewayRequest, 'path' | 'isNewest'>,
   { names, signal }: { names: Names } & Abortable,
 ): Promise<Place> {
   if (path.namespace === 'ipfs') {
     return { root: path.root, segments: path.segments, ofName: 0, maxAgeMs: undefined }
   }
-  const named = await names.resolve(path.root, signal === undefined ? {} : { signal })
+  const named = await names.resolve(path.root, {
+    isEns: path.namespace === 'ens',
+    isNewest,
+    ...(signal && { signal }),
+  })
   const segments = [...named.segments, ...path.segments]
   if (segments.length > MAX_PATH_SEGMENTS) {
     throw new HoldfastError('BAD_REQUEST', `A path may have at most ${MAX_PATH_SEGMENTS} segments.`)
   }
-  return { root: named.root, segments, ofName: named.segments.length, maxAgeMs: named.maxAgeMs }
+  return { root: named.root, segments, ofName: named.segments.length, maxAgeMs: named.maxAgeMs, ens: named.ens }
 }

@@ -17,6 +17,8 @@ export interface GatewayRequest extends Location {
   range: string | undefined
   ifRange: string | undefined
   ifNoneMatch: string | undefined
+  /** Names of ENS are read in the newest block (`head=1`), not in the newest one that is final. */
+  isNewest: boolean
   /** Answer from this node's own disk or not at all. */
   onlyIfCached: boolean
 }
@@ -45,6 +47,7 @@ export function parseRequest(method: string, location: Location, headers: Incomi
     range: headers.range,
     ifRange: single(headers['if-range']),
     ifNoneMatch: headers['if-none-match'],
+    isNewest: query.get('head') === '1',
     onlyIfCached: headers['cache-control']?.includes('only-if-cached') ?? false,
   }
 }

@@ -106,9 +106,17 @@ function tagsOf({ format }: GatewayRequest, { cid }: Found): string[] {
   return format === 'auto' ? [fileTag(cid)] : []
 }
 
+const KEPT_HEADERS: ReadonlySet<string> = new Set([
+  'etag',
+  'cache-control',
+  'content-location',
+  'x-ipfs-path',
+  'x-ipfs-roots',
+])
+
 function notModified({ headers }: Pick<Answer, 'headers'>): Answer {
-  const kept = ['etag', 'cache-control', 'content-location', 'x-ipfs-path', 'x-ipfs-roots']
-  return { status: 304, headers: Object.fromEntries(Object.entries(headers).filter(([name]) => kept.includes(name))) }
+  const kept = Object.entries(headers).filter(([name]) => KEPT_HEADERS.has(name) || name.startsWith('x-ens-'))
+  return { status: 304, headers: Object.fromEntries(kept) }
 }
 
 async function answerIn(request: GatewayRequest, reading: Reading): Promise<Answer> {

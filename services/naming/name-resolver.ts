@@ -2,10 +2,11 @@ import type { CID } from 'multiformats/cid'
 import type { Abortable } from '../core/block-source.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MAX_PATH_SEGMENTS } from '../core/limits.ts'
-import { DAY_MS, HOUR_MS, SECOND_MS } from '../core/units.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { unlessAborted } from '../core/unless-aborted.ts'
 import { lookUpDnsLink, type DnsLink, type TxtLookup } from './dnslink.ts'
-import type { EnsLookup } from './ens-link.ts'
+import { parseDnsName } from './dns-name.ts'
+import type { EnsLookup, EnsReading } from './ens-link.ts'
 import type { IpnsName } from './ipns-name.ts'
 import { ttlMs, validUntilMs, type IpnsRecord } from './ipns-record.ts'
 import { nameText, type Name } from './name.ts'
@@ -24,6 +25,10 @@ const MAX_FRESH_MS = DAY_MS
 /** How long a link of a domain is served when DNS does not answer (RFC 8767). */
 const STALE_LINK_MS = HOUR_MS
 const NO_LINK_TTL_MS = 15 * SECOND_MS
+/** Contenthashes have no TTL that anybody sets. */
+const ENS_TTL_MS = MINUTE_MS
+/** Whoever asks for the newest block wants it, but not once for each of a crowd. */
+const NEWEST_TTL_MS = 2 * SECOND_MS
 
 /** Where a name leads to. */
 export interface ResolvedName {
@@ -34,6 +39,22 @@ export interface ResolvedName {
   ttlMs: number
   /** The names on the way in their canonical form, the one asked for first. */
   names: string[]
+  /** The first name of ENS on the way that the chain was asked for; undefined when there is none. */
+  ens: FollowedEns | undefined
+}
+
+/** A name of ENS as it was followed. */
+export interface FollowedEns {
+  name: string
+  /** Number of the block at which it was read. */
+  block: bigint
+  /** The domain it leads to: whoever holds that can change the content without the chain's knowing. */
+  domain: string | undefined
+}
+
+/** `isNewest`: names of ENS are read in the newest block, which may yet be taken back. */
+export interface Following extends Abortable {
+  isNewest?: boolean
 }
 
 export interface NameResolverOptions {
@@ -41,7 +62,7 @@ export interface NameResolverOptions {
   records: RecordSearch
   /** Asks DNS; without it domains have the links of `staticLinks` only, and nothing is dialled. */
   lookUpTxt?: TxtLookup
-  /** Asks the chain for names that end in `.eth`; without it they are domains like others. */
+  /** Asks the chain for names of ENS; without it those that end in `.eth` can have a DNSLink like domains. */
   lookUpEns?: EnsLookup
   /** Links that win over DNS, by domain name. */
   staticLinks?: ReadonlyMap<string, DnsLink>
@@ -56,12 +77,27 @@ interface DomainAnswer {
   link: DnsLink | undefined
 }
 
+/** What the chain said of a name, also that it has no content. */
+interface EnsAnswer {
+  reading: EnsReading | undefined
+}
+
+type DomainName = Exclude<Name, { kind: 'key' }>
+
+interface Step {
+  target: Target
+  ttlMs: number
+  ens?: FollowedEns
+}
+
 /** Follows names to content. It remembers records and links, and shares searches between those who ask. */
 export class NameResolver implements AsyncDisposable {
   readonly #options: NameResolverOptions
   readonly #nowMs: () => number
   readonly #records: RevalidatedCache<IpnsRecord>
   readonly #domains: RevalidatedCache<DomainAnswer>
+  readonly #ens: RevalidatedCache<EnsAnswer>
+  readonly #newestEns: RevalidatedCache<EnsAnswer>
 
   constructor(options: NameResolverOptions) {
     this.#options = options
@@ -79,6 +115,18 @@ export class NameResolver implements AsyncDisposable {
       usableUntilMs: ({ link }, foundAtMs) => foundAtMs + (link?.ttlMs ?? 0) + STALE_LINK_MS,
       better: (_, found) => found,
     })
+    this.#ens = new RevalidatedCache({
+      ...shared,
+      freshMs: ({ reading }) => (reading === undefined ? NO_LINK_TTL_MS : ENS_TTL_MS),
+      usableUntilMs: (_, foundAtMs) => foundAtMs + ENS_TTL_MS + STALE_LINK_MS,
+      better: (_, found) => found,
+    })
+    this.#newestEns = new RevalidatedCache({
+      ...shared,
+      freshMs: () => NEWEST_TTL_MS,
+      usableUntilMs: (_, foundAtMs) => foundAtMs + NEWEST_TTL_MS,
+      better: (_, found) => found,
+    })
   }
 
   /**
@@ -86,23 +134,28 @@ export class NameResolver implements AsyncDisposable {
    * @param segments the path below the name, decoded
    * @throws NAME_NOT_RESOLVED when a name on the way has no valid record or link, or leads to no content path; NAME_LOOP
    *   when names lead in a circle or over more than 32; BAD_REQUEST when the path gets more than 256 segments;
-   *   UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE when nobody could be asked
+   *   OTHER_NETWORK when a name of ENS leads to content that is not on IPFS; NOT_IMPLEMENTED for names of ENS when no chain
+   *   is read; UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE when nobody could be asked
    */
-  async resolve(name: Name, segments: readonly string[] = [], options: Abortable = {}): Promise<ResolvedName> {
+  async resolve(name: Name, segments: readonly string[] = [], options: Following = {}): Promise<ResolvedName> {
     const names: string[] = []
     let path = [...segments]
     let smallestTtlMs = Infinity
+    let followedEns: FollowedEns | undefined
     for (let current = name; names.length < MAX_NAMES;) {
       const text = nameText(current)
       if (names.includes(text)) throw new HoldfastError('NAME_LOOP', `The name ${text} leads back to itself.`)
       names.push(text)
-      const { target, ttlMs } = await this.#follow(current, options)
+      const { target, ttlMs, ens } = await this.#follow(current, options)
       path = [...target.segments, ...path]
       if (path.length > MAX_PATH_SEGMENTS) {
         throw new HoldfastError('BAD_REQUEST', `A path may have at most ${MAX_PATH_SEGMENTS} segments.`)
       }
       smallestTtlMs = Math.min(smallestTtlMs, ttlMs)
-      if (target.namespace === 'ipfs') return { root: target.root, segments: path, ttlMs: smallestTtlMs, names }
+      followedEns ??= ens
+      if (target.namespace === 'ipfs') {
+        return { root: target.root, segments: path, ttlMs: smallestTtlMs, names, ens: followedEns }
+      }
       current = target.name
     }
     throw new HoldfastError('NAME_LOOP', `The name ${names[0]} leads over more than ${MAX_NAMES} names.`)
@@ -121,24 +174,51 @@ export class NameResolver implements AsyncDisposable {
   }
 
   /**
-   * The DNSLink of a domain, or where a name of ENS points to; undefined when it has none.
-   * @throws UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE
+   * Where a domain or a name of ENS leads to; undefined when it has no link.
+   * @throws OTHER_NETWORK, NOT_IMPLEMENTED, UPSTREAM_FAILED, TIMED_OUT, UNAVAILABLE as {@link resolve}
    */
-  async link(domain: string, { signal }: Abortable = {}): Promise<DnsLink | undefined> {
-    const { staticLinks } = this.#options
+  async link(name: DomainName, options: Following = {}): Promise<Step | undefined> {
+    return name.kind === 'dns' ? await this.#dnsLink(name.domain, options) : await this.#ensLink(name.name, options)
+  }
+
+  async #dnsLink(domain: string, { signal }: Abortable): Promise<DnsLink | undefined> {
+    const { staticLinks, lookUpTxt } = this.#options
     const fixed = staticLinks?.get(domain)
-    const lookUp = this.#lookUp(domain)
-    if (fixed !== undefined || lookUp === undefined) return fixed
+    if (fixed !== undefined || lookUpTxt === undefined) return fixed
     const search = async function* (signal: AbortSignal): AsyncIterable<DomainAnswer> {
-      yield { link: await unlessAborted(lookUp(domain, { signal }), signal) }
+      yield { link: await unlessAborted(lookUpDnsLink(domain, lookUpTxt, { signal }), signal) }
     }
     return (await this.#domains.get(domain, search, { ...(signal && { signal }) }))?.link
   }
 
-  #lookUp(domain: string): EnsLookup | undefined {
-    const { lookUpTxt, lookUpEns } = this.#options
-    if (lookUpEns !== undefined && domain.endsWith('.eth')) return lookUpEns
-    return lookUpTxt && ((name, options) => lookUpDnsLink(name, lookUpTxt, options))
+  async #ensLink(name: string, { signal, isNewest = false }: Following): Promise<Step | undefined> {
+    const { staticLinks, lookUpEns } = this.#options
+    const fixed = staticLinks?.get(name)
+    if (fixed !== undefined) return fixed
+    if (lookUpEns === undefined) return await this.#linkWithoutChain(name, { ...(signal && { signal }) })
+    const search = async function* (signal: AbortSignal): AsyncIterable<EnsAnswer> {
+      yield { reading: await unlessAborted(lookUpEns(name, { signal, isNewest }), signal) }
+    }
+    const cache = isNewest ? this.#newestEns : this.#ens
+    const reading = (await cache.get(name, search, { ...(signal && { signal }) }))?.reading
+    if (reading === undefined) return undefined
+    const { block, content } = reading
+    if (content.target === undefined) {
+      throw new HoldfastError('OTHER_NETWORK', `The content of ${name} is on ${content.network}, not on IPFS.`)
+    }
+    const { target } = content
+    const domain = target.namespace === 'ipns' && target.name.kind === 'dns' ? target.name.domain : undefined
+    return { target, ttlMs: isNewest ? NEWEST_TTL_MS : ENS_TTL_MS, ens: { name, block, domain } }
+  }
+
+  /** Some DNS servers answer for `.eth`. @throws NOT_IMPLEMENTED when they do not */
+  async #linkWithoutChain(name: string, options: Abortable): Promise<DnsLink> {
+    const link = name.endsWith('.eth') ? await this.#dnsLink(parseDnsName(name), options) : undefined
+    if (link !== undefined) return link
+    throw new HoldfastError(
+      'NOT_IMPLEMENTED',
+      `The name ${name} is one of ENS, and no chain is read here; the operator can set HOLDFAST_CHAIN_RPC.`,
+    )
   }
 
   /** Takes a verified record that arrived by itself (published or put here), so that it is served at once if it is newer. */
@@ -147,17 +227,20 @@ export class NameResolver implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#records[Symbol.asyncDispose](), this.#domains[Symbol.asyncDispose]()])
+    const caches = [this.#records, this.#domains, this.#ens, this.#newestEns]
+    await Promise.all(caches.map((cache) => cache[Symbol.asyncDispose]()))
   }
 
-  async #follow(name: Name, options: Abortable): Promise<{ target: Target; ttlMs: number }> {
+  async #follow(name: Name, options: Following): Promise<Step> {
     if (name.kind === 'key') {
       const record = await this.record(name.key, options)
       const leftMs = Math.max(0, validUntilMs(record) - this.#nowMs())
       return { target: targetOfRecord(record), ttlMs: Math.min(ttlMs(record), leftMs) }
     }
-    const link = await this.link(name.domain, options)
-    if (link === undefined) throw new HoldfastError('NAME_NOT_RESOLVED', `The domain ${name.domain} has no DNSLink.`)
-    return link
+    const link = await this.link(name, options)
+    if (link !== undefined) return link
+    const missing =
+      name.kind === 'dns' ? `The domain ${name.domain} has no DNSLink.` : `The name ${name.name} of ENS has no content.`
+    throw new HoldfastError('NAME_NOT_RESOLVED', missing)
   }
 }

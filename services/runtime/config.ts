@@ -138,6 +138,10 @@ export const SETTINGS = {
   },
   HOLDFAST_CHAIN_QUORUM: setting(count(1, 100), '1', 'How many of HOLDFAST_CHAIN_RPC must give the same answer'),
   HOLDFAST_ENS_REGISTRY: optional(anyText, 'Address of the registry of ENS; that of the main chain when unset'),
+  HOLDFAST_ENS_UNIVERSAL_RESOLVER: optional(
+    anyText,
+    'Address of the Universal Resolver of ENS, by which names are read before the registry is; that of the main chain when both are unset',
+  ),
   HOLDFAST_GATEWAY_REQUEST_RATE: setting(
     count(0, 1_000_000),
     '1000',

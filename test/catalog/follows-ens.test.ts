@@ -16,39 +16,53 @@ const contracts = new Interface([
   'function setContenthash(bytes32 node, bytes value)',
 ])
 
-test('each version of a followed name of ENS is pinned', { timeout: 120_000 }, async () => {
-  await using chain = await startChain()
-  const registry = await chain.deploy('MiniRegistry')
-  const resolver = await chain.deploy('MiniResolver')
-  const node = namehash('site.eth')
-  await chain.send(registry, contracts.encodeFunctionData('setResolver', [node, resolver]))
-  const publish = async (text: string): Promise<void> => {
-    const value = Buffer.concat([Buffer.from('e301', 'hex'), cidOf(text).bytes])
-    await chain.send(resolver, contracts.encodeFunctionData('setContenthash', [node, value]))
-  }
-  const pool = new ProviderPool([{ name: 'one', url: chain.url }])
-  const lookUpEns = ensLookup(new Ens({ pool, registry, head: 'latest' }))
-  await using api = await openTestApi({ lookUpEns })
-  const { db, wakes } = api
-  const stop = new AbortController()
-  const { log } = memoryLog()
-  const ended = startFollower({ db, wakes, links: { lookUpEns }, log, everyMs: 20, signal: stop.signal })
-  try {
-    await publish('one')
-    assert.equal((await api.send('PUT', '/v1/follows/site.eth', { body: {} })).status, 201)
-    for (const text of ['one', 'two']) {
-      await publish(text)
+test(
+  'each version of a followed name of ENS is pinned, in any script and of any end',
+  { timeout: 120_000 },
+  async () => {
+    await using chain = await startChain()
+    const registry = await chain.deploy('MiniRegistry')
+    const resolver = await chain.deploy('MiniResolver')
+    const publish = async (name: string, text: string): Promise<void> => {
+      const node = namehash(name)
+      const value = Buffer.concat([Buffer.from('e301', 'hex'), cidOf(text).bytes])
+      await chain.send(registry, contracts.encodeFunctionData('setResolver', [node, resolver]))
+      await chain.send(resolver, contracts.encodeFunctionData('setContenthash', [node, value]))
+    }
+    const pool = new ProviderPool([{ name: 'one', url: chain.url }])
+    const lookUpEns = ensLookup(new Ens({ pool, registry, head: 'latest' }))
+    await using api = await openTestApi({ lookUpEns })
+    const { db, wakes } = api
+    const stop = new AbortController()
+    const { log } = memoryLog()
+    const ended = startFollower({ db, wakes, links: { lookUpEns }, log, everyMs: 20, signal: stop.signal })
+    const arePinned = async (...texts: string[]): Promise<void> => {
       await db.run('update follow set next_at = now()')
-      await until(`a pin of ${text}`, async () => {
+      await until(`pins of ${texts.join()}`, async () => {
         const { results } = await api.json<{ results: { pin: { cid: string } }[] }>(
           'GET',
           '/psa/pins?status=queued,pinning,pinned,failed',
         )
-        return results.some(({ pin }) => pin.cid === cidOf(text).toString())
+        return texts.every((text) => results.some(({ pin }) => pin.cid === cidOf(text).toString()))
       })
     }
-  } finally {
-    stop.abort()
-    await ended
-  }
-})
+    try {
+      await publish('señor🦆.eth', 'one')
+      await publish('shop.example.com', 'another')
+      for (const [asked, name] of [
+        ['SEÑOR🦆.eth', 'señor🦆.eth'],
+        ['ens://Shop.example.com', 'ens://shop.example.com'],
+        ['/ens/shop.example.com', 'ens://shop.example.com'],
+      ] as const) {
+        const path = `/v1/follows/${encodeURIComponent(asked)}`
+        assert.equal((await api.json<{ name: string }>('PUT', path, { body: {} })).name, name)
+      }
+      await arePinned('one', 'another')
+      await publish('señor🦆.eth', 'two')
+      await arePinned('two')
+    } finally {
+      stop.abort()
+      await ended
+    }
+  },
+)

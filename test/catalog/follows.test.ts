@@ -230,7 +230,9 @@ test('follows belong to their account; what cannot be followed is refused', asyn
   assert.deepEqual(await api.json('GET', '/v1/follows', { token: api.otherToken }), { follows: [] })
   const reasonOf = async (name: string, body: object = {}): Promise<string> =>
     (await failure(await api.send('PUT', `/v1/follows/${name}`, { body }))).reason
-  assert.equal(await reasonOf('vitalik.eth'), 'NOT_IMPLEMENTED')
+  for (const name of ['vitalik.eth', encodeURIComponent('señor.eth'), encodeURIComponent('ens://shop.example.com')]) {
+    assert.equal(await reasonOf(name), 'NOT_IMPLEMENTED')
+  }
   assert.equal(await reasonOf(cid('content')), 'INVALID_NAME')
   assert.equal(await reasonOf('a.example', { policy: 'unknown' }), 'BAD_REQUEST')
   assert.equal(await reasonOf('a.example', { keep: 0 }), 'BAD_REQUEST')

@@ -6,6 +6,7 @@ import { Interface, namehash } from 'ethers'
 import { Ens } from '../../services/chain/ens/ens.ts'
 import type { OffchainOptions } from '../../services/chain/ens/offchain-gateway.ts'
 import type { Hex } from '../../services/chain/hex.ts'
+import { pinBlock } from '../../services/chain/pin-block.ts'
 import { ProviderPool, type Disagreement } from '../../services/chain/provider-pool.ts'
 import { hasCode, type ErrorCode } from '../../services/core/errors.ts'
 import { ensLookup } from '../../services/naming/ens-link.ts'
@@ -22,6 +23,7 @@ const contracts = new Interface([
   'function setAsksAgain(bool to)',
   'function setSender(address to)',
   'function setAnswer(bytes to)',
+  'function setDown(bool to)',
 ])
 const FOLDER = '0xe3010170122029f2d17be6139079dc48696d1f582a8530eb9805b561eda517e22a892c7e3f1f'
 const FOLDER_CID = 'bafybeibj6lixxzqtsb45ysdjnupvqkufgdvzqbnvmhw2kf7cfkesy7r7d4'
@@ -125,6 +127,39 @@ suite('a name of ENS', PATIENT, () => {
     }
     await pointTo('none.eth', '0x00000000000000000000000000000000000000aa')
     await refuses('none.eth', 'NAME_NOT_RESOLVED')
+  })
+
+  test('in any script and spelling is the one that it is normalised to', async () => {
+    await pointTo('señor🦆.eth', plain)
+    await send(plain, 'setContenthash(bytes32,bytes)', [namehash('señor🦆.eth'), FOLDER])
+    for (const text of ['señor🦆.eth', 'SEN\u0303OR🦆\ufe0f.ETH', new URL('http://señor🦆.eth').host]) {
+      const { name } = await ens().contenthash(text)
+      assert.equal(name, 'señor🦆.eth')
+      assert.equal(await rootOf(text), FOLDER_CID)
+    }
+    // A Cyrillic letter among Latin ones.
+    await refuses('pl\u0430in.eth', 'INVALID_NAME')
+  })
+
+  test('is read at the height that enough providers have reached, whatever single ones claim', async () => {
+    await using liar = await openZoo(chain.url)
+    const honest = ['one', 'two'].map((name) => ({ name, url: chain.url }))
+    await chain.rpc.call({ method: 'anvil_mine', params: ['0x200'] })
+    const { number: head } = await chain.head()
+    for (const claims of [0n, 1n, head - 200n, head + 1n, head + 200n, 2n ** 60n]) {
+      liar.manners.claims = claims
+      for (const providers of [
+        [{ name: 'liar', url: liar.url }, ...honest],
+        [...honest, { name: 'liar', url: liar.url }],
+      ]) {
+        const pool = new ProviderPool(providers, { quorum: 2 })
+        const { number, hash } = await pinBlock(pool, 'latest')
+        assert.deepEqual({ number, hash }, await chain.head(), `with the claim ${claims}`)
+      }
+      if (claims === head + 1n) continue
+      const alone = new ProviderPool([{ name: 'liar', url: liar.url }, ...honest.slice(1)], { quorum: 2 })
+      await assert.rejects(pinBlock(alone, 'latest'), (error) => hasCode(error, 'UPSTREAM_FAILED'))
+    }
   })
 
   test('is what most providers say, and who says something else is told', async () => {
@@ -256,6 +291,58 @@ suite('a name whose resolver asks outside of the chain', PATIENT, () => {
   })
 })
 
+suite('a name read by the Universal Resolver', PATIENT, () => {
+  let universal: Hex
+  before(async () => {
+    universal = await chain.deploy('MiniUniversalResolver', registry.slice(2).padStart(64, '0'))
+  })
+  const reader = (options: OffchainOptions = {}, own?: Hex): Ens => {
+    const pool = new ProviderPool([{ name: 'one', url: chain.url }])
+    return new Ens({ pool, registry: own ?? registry, universalResolver: universal, head: 'latest', offchain: options })
+  }
+  const content = async (name: string, options?: OffchainOptions, own?: Hex): Promise<string | undefined> => {
+    const answer = await reader(options, own).contenthash(name)
+    return answer.content?.network === 'ipfs' ? answer.content.root.toString() : undefined
+  }
+
+  test('is answered for by its own resolver or its parents, without the registry being asked', async () => {
+    const nowhere = '0x00000000000000000000000000000000000000aa'
+    assert.equal(await content('plain.eth', {}, nowhere), FOLDER_CID)
+    assert.equal(await content('a.b.parent.eth', {}, nowhere), FOLDER_CID)
+    for (const name of ['nobody.xyz', 'bad.eth']) {
+      await assert.rejects(content(name), (error) => hasCode(error, 'NAME_NOT_RESOLVED'))
+    }
+  })
+
+  test('gets answers from outside of the chain by questions that are asked here', async () => {
+    const sent: string[] = []
+    await using server = await serve((request, response) => {
+      sent.push(request.url ?? '')
+      response.end(JSON.stringify({ data: FOLDER }))
+    })
+    await send(offchain, 'setUrls', [[`${server.url}/{sender}/{data}`]])
+    assert.equal(await content('sub.far.eth', { allowsPrivate: true }), FOLDER_CID)
+    assert.deepEqual(sent, [`/${offchain}/0x03737562036661720365746800`])
+    await assert.rejects(content('sub.far.eth'), (error) => hasCode(error, 'UPSTREAM_FAILED'))
+  })
+
+  test('keeps what it had when a server that it depends on is down', async () => {
+    const down = (to: boolean): Promise<void> => chain.send(universal, contracts.encodeFunctionData('setDown', [to]))
+    await down(true)
+    await assert.rejects(content('plain.eth'), (error) => hasCode(error, 'UPSTREAM_FAILED'))
+    await down(false)
+  })
+
+  test('is read by the registry on a chain without one', async () => {
+    const pool = new ProviderPool([{ name: 'one', url: chain.url }])
+    const universalResolver = '0x00000000000000000000000000000000000000bb'
+    const { content: found } = await new Ens({ pool, registry, universalResolver, head: 'latest' }).contenthash(
+      'plain.eth',
+    )
+    assert.equal(found?.network, 'ipfs')
+  })
+})
+
 suite('names that lead to content', PATIENT, () => {
   const NO_RECORDS = async function* () {}
 
@@ -269,7 +356,8 @@ suite('names that lead to content', PATIENT, () => {
     assert.deepEqual((await resolver.resolve(parseName('over.eth'))).names, ['over.eth', 'plain.eth'])
     await pointTo('swarm.eth', plain)
     await send(plain, 'setContenthash(bytes32,bytes)', [namehash('swarm.eth'), `0xe40101fa011b20${'d1'.repeat(32)}`])
-    for (const name of ['swarm.eth', 'absent.eth', 'plain.com']) {
+    await assert.rejects(resolver.resolve(parseName('swarm.eth')), (error) => hasCode(error, 'OTHER_NETWORK'))
+    for (const name of ['absent.eth', 'plain.com']) {
       await assert.rejects(resolver.resolve(parseName(name)), (error) => hasCode(error, 'NAME_NOT_RESOLVED'))
     }
   })

@@ -27,6 +27,8 @@ export interface Manners {
   cutsFor?: number
   /** Blocks that it is behind. */
   lag?: number
+  /** The number that it claims for blocks that are asked for by their name. */
+  claims?: bigint
   /** Changes what calls of contracts return. */
   lies?: boolean
   /** How it treats the third parameter of `eth_call`. */
@@ -109,6 +111,10 @@ async function answerOf(call: Call, manners: Manners, url: string): Promise<Answ
       id: call.id,
       error: { code: -32_602, message: `eth_getLogs is limited to a ${manners.mostBlocks} block range` },
     }
+  }
+  const isNamed = call.method === 'eth_getBlockByNumber' && !String(call.params[0]).startsWith('0x')
+  if (isNamed && manners.claims !== undefined) {
+    return { id: call.id, result: { number: `0x${manners.claims.toString(16)}`, hash: `0x${'11'.repeat(32)}` } }
   }
   const params = isOverride && manners.overrides === 'ignored' ? call.params.slice(0, 2) : call.params
   const response = await fetch(url, {

@@ -1,4 +1,4 @@
-import { AbiCoder, dnsEncode, ensNormalize, namehash } from 'ethers'
+import { AbiCoder, dnsEncode, namehash } from 'ethers'
 import { SELECTORS } from '../../../contracts-abi/index.ts'
 import type { Abortable } from '../../core/block-source.ts'
 import { HoldfastError } from '../../core/errors.ts'
@@ -8,14 +8,20 @@ import { pinBlock, type ChainBlock } from '../pin-block.ts'
 import type { ProviderPool } from '../provider-pool.ts'
 import { callContract, type CallOptions } from './contract-call.ts'
 import { decodeContenthash, type Contenthash } from './contenthash.ts'
+import { parseEnsName } from './ens-name.ts'
 import type { OffchainOptions } from './offchain-gateway.ts'
+
+/** Which block is read: the newest, or one that no reorganisation takes back. */
+export type EnsHead = 'latest' | 'safe' | 'finalized'
 
 export interface EnsOptions {
   pool: ProviderPool
   /** The registry's address. @default that of Ethereum's main chain */
   registry?: Hex
-  /** Which block is read: the newest, or one that no reorganisation takes back. @default finalized */
-  head?: 'latest' | 'safe' | 'finalized'
+  /** Address of the Universal Resolver. @default that of Ethereum's main chain; none with a registry of one's own */
+  universalResolver?: Hex
+  /** @default finalized */
+  head?: EnsHead
   offchain?: OffchainOptions
 }
 
@@ -29,23 +35,28 @@ export interface EnsAnswer {
 }
 
 const MAINNET_REGISTRY = '0x00000000000c2e074ec69a0dfb2997ba6c7d2e1e'
+/** A proxy of the DAO: what stands behind it follows ENS, whatever version a name is registered in. */
+const MAINNET_UNIVERSAL_RESOLVER = '0xeeeeeeee14d718c2b47d9923deab1335e144eeee'
 /** Of ENSIP-10; also the id of its interface. */
 const RESOLVE = SELECTORS['resolve(bytes,bytes)']
-/** A name is at most 255 bytes on the wire; each label costs a call. */
-const MAX_LABELS = 16
 
 const coder = AbiCoder.defaultAbiCoder()
 
-/** Reads names of ENS: the registry's resolver, or that of the nearest parent that answers for all below it (ENSIP-10). */
+/**
+ * Reads names of ENS by the Universal Resolver (ENSIP-23), which knows names of all versions of ENS. Where a chain has none,
+ * by the registry's resolver, or that of the nearest parent that answers for all below it (ENSIP-10).
+ */
 export class Ens {
   readonly #pool: ProviderPool
   readonly #registry: Hex
-  readonly #head: 'latest' | 'safe' | 'finalized'
+  readonly #universalResolver: Hex | undefined
+  readonly #head: EnsHead
   readonly #offchain: OffchainOptions
 
-  constructor({ pool, registry = MAINNET_REGISTRY, head = 'finalized', offchain = {} }: EnsOptions) {
+  constructor({ pool, registry, universalResolver, head = 'finalized', offchain = {} }: EnsOptions) {
     this.#pool = pool
-    this.#registry = registry
+    this.#registry = registry ?? MAINNET_REGISTRY
+    this.#universalResolver = universalResolver ?? (registry === undefined ? MAINNET_UNIVERSAL_RESOLVER : undefined)
     this.#head = head
     this.#offchain = offchain
   }
@@ -55,19 +66,34 @@ export class Ens {
    * @throws INVALID_NAME when it cannot be one; NAME_NOT_RESOLVED when it has no resolver, or that refuses or answers
    *   rubbish; NAME_LOOP, UPSTREAM_FAILED as {@link callContract}
    */
-  async contenthash(text: string, { signal }: Abortable = {}): Promise<EnsAnswer> {
-    const name = normalise(text)
-    const block = await pinBlock(this.#pool, this.#head, signal === undefined ? {} : { signal })
+  async contenthash(
+    text: string,
+    { signal, head = this.#head }: Abortable & { head?: EnsHead } = {},
+  ): Promise<EnsAnswer> {
+    const name = parseEnsName(text)
+    const block = await pinBlock(this.#pool, head, signal === undefined ? {} : { signal })
     const call: CallOptions = { pool: this.#pool, block, offchain: this.#offchain, ...(signal && { signal }) }
-    const { resolver, isOwn } = await this.#resolverOf(name, call)
     const asked = `${SELECTORS['contenthash(bytes32)']}${namehash(name).slice(2)}` as const
-    const bytes = (await isExtended(resolver, call))
-      ? await resolveExtended(resolver, { name, asked, call })
-      : isOwn && decoded(await callContract(resolver, asked, call))
-    if (bytes === undefined || bytes === false) {
-      throw new HoldfastError('NAME_NOT_RESOLVED', `The resolver of ${name} does not tell its content.`)
-    }
+    const bytes = (await this.#askUniversal({ name, asked, call })) ?? (await this.#askRegistry({ name, asked, call }))
     return { name, block, content: bytes.length === 0 ? undefined : decodeContenthash(bytes) }
+  }
+
+  /** Undefined where the chain has no such contract; whoever has one is not asked otherwise, also when that refuses. */
+  async #askUniversal(question: Question): Promise<Uint8Array | undefined> {
+    const { name, call } = question
+    if (this.#universalResolver === undefined) return undefined
+    const returned = await callContract(this.#universalResolver, extended(question), call)
+    if (returned?.length === 0) return undefined
+    return decoded(decoded(returned)) ?? notTold(name)
+  }
+
+  async #askRegistry(question: Question): Promise<Uint8Array> {
+    const { name, asked, call } = question
+    const { resolver, isOwn } = await this.#resolverOf(name, call)
+    const told = (await isExtended(resolver, call))
+      ? decoded(decoded(await callContract(resolver, extended(question), call)))
+      : decoded(isOwn ? await callContract(resolver, asked, call) : undefined)
+    return told ?? notTold(name)
   }
 
   async #resolverOf(name: string, call: CallOptions): Promise<{ resolver: Hex; isOwn: boolean }> {
@@ -84,16 +110,21 @@ export class Ens {
   }
 }
 
-function normalise(text: string): string {
-  try {
-    const name = ensNormalize(text)
-    const labels = name.split('.')
-    if (labels.length > MAX_LABELS || labels.includes('')) throw new RangeError('It has empty or too many labels.')
-    dnsEncode(name)
-    return name
-  } catch (cause) {
-    throw new HoldfastError('INVALID_NAME', `${JSON.stringify(text.slice(0, 64))} is not a name of ENS.`, { cause })
-  }
+interface Question {
+  name: string
+  /** The call that a resolver of the name itself would answer. */
+  asked: Hex
+  call: CallOptions
+}
+
+/** The call of ENSIP-10, which the Universal Resolver has too. */
+function extended({ name, asked }: Question): Hex {
+  const words = coder.encode(['bytes', 'bytes'], [dnsEncode(name), asked])
+  return `${RESOLVE}${words.slice(2)}`
+}
+
+function notTold(name: string): never {
+  throw new HoldfastError('NAME_NOT_RESOLVED', `The name ${name} has no resolver that tells its content.`)
 }
 
 function parentOf(name: string): string {
@@ -114,14 +145,6 @@ async function isExtended(resolver: Hex, call: CallOptions): Promise<boolean> {
     call,
   )
   return word?.length === 32 && word[31] === 1 && word.subarray(0, 31).every((byte) => byte === 0)
-}
-
-async function resolveExtended(
-  resolver: Hex,
-  { name, asked, call }: { name: string; asked: Hex; call: CallOptions },
-): Promise<Uint8Array | undefined> {
-  const words = coder.encode(['bytes', 'bytes'], [dnsEncode(name), asked])
-  return decoded(decoded(await callContract(resolver, `${RESOLVE}${words.slice(2)}`, call)))
 }
 
 function decoded(returned: Uint8Array | undefined): Uint8Array | undefined {
