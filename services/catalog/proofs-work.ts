@@ -1,0 +1,317 @@
+import { CID } from 'multiformats/cid'
+import { cidKey } from '../core/cid.ts'
+import type { ChallengeSource } from '../core/proof/challenge.ts'
+import type { HolderRefusal } from '../core/proof/judge-holders.ts'
+import type { StatementOfProof } from '../core/proof/proof-file.ts'
+import type { Policy } from '../core/policy.ts'
+import type { PossessionReport } from '../core/sync.ts'
+import { HoldfastError } from '../core/errors.ts'
+import type { Database, Sql } from './database.ts'
+import { PROOF_COLUMNS, proofOf, type Proof, type ProofRow, type ProofState } from './proofs.ts'
+
+/** A proof that this process works on, for as long as it renews the lease. */
+export interface LeasedProof extends Proof {
+  tenantId: number
+  lease: string
+  attempts: number
+}
+
+type Leased = Pick<LeasedProof, 'id' | 'lease'>
+
+/** Takes a proof that is due. @returns undefined when there is none */
+export async function takeProof(sql: Sql, leaseMs: number): Promise<LeasedProof | undefined> {
+  const [row] = await sql.query<ProofRow & { tenantId: number; lease: string; attempts: number }>(
+    `with next as (
+       select id from proof
+        where state in ('queued', 'challenging', 'stating', 'anchoring') and due_at <= now()
+          and (lease_until is null or lease_until < now())
+        order by due_at limit 1 for update skip locked),
+     p as (
+       update proof q
+          set lease = nextval('lease_seq'), lease_until = now() + make_interval(secs => $1 / 1000.0)
+         from next where q.id = next.id
+       returning q.*)
+     select ${PROOF_COLUMNS}, p.tenant_id as "tenantId", p.lease, p.attempts
+       from p left join proof_anchor a on a.proof_id = p.id`,
+    [leaseMs],
+  )
+  return row && proofOf(row)
+}
+
+function lost(): HoldfastError {
+  return new HoldfastError('CONFLICT', 'Another process works on this proof.')
+}
+
+/** Keeps the work for longer. @throws CONFLICT when another process has it */
+export async function renewProof(sql: Sql, { id, lease }: Leased, leaseMs: number): Promise<void> {
+  const touched = await sql.run(
+    `update proof set lease_until = now() + make_interval(secs => $3 / 1000.0) where id = $1 and lease = $2`,
+    [id, lease, leaseMs],
+  )
+  if (touched === 0) throw lost()
+}
+
+/** Gives the work back until it is due again; what went well makes up for what failed before. */
+export async function releaseProof(sql: Sql, { id, lease }: Leased, afterMs: number): Promise<void> {
+  await sql.run(
+    `update proof set lease = null, lease_until = null, attempts = 0, due_at = now() + make_interval(secs => $3 / 1000.0)
+      where id = $1 and lease = $2`,
+    [id, lease, afterMs],
+  )
+}
+
+/** Notes why a proof came no further. @param retryMs undefined: for good */
+export async function noteProofFailure(
+  sql: Sql,
+  { id, lease }: Leased,
+  { code, message }: { code: string; message: string },
+  retryMs: number | undefined,
+): Promise<void> {
+  await sql.run(
+    `update proof
+        set error_code = $3, error = $4, attempts = attempts + 1, lease = null, lease_until = null,
+            due_at = now() + make_interval(secs => coalesce($5::float8, 0) / 1000.0),
+            state = case when $5::float8 is null then 'failed' else state end,
+            finished_at = case when $5::float8 is null then now() end
+      where id = $1 and lease = $2`,
+    // Words of providers may hold what text in Postgres may not.
+    [id, lease, code, message.replaceAll('\0', ''), retryMs ?? null],
+  )
+}
+
+/** @throws CONFLICT */
+async function advance(sql: Sql, { id, lease }: Leased, state: ProofState): Promise<void> {
+  const touched = await sql.run(
+    `update proof set state = $3, error_code = null, error = null,
+            finished_at = case when $3 = 'done' then now() end
+      where id = $1 and lease = $2`,
+    [id, lease, state],
+  )
+  if (touched === 0) throw lost()
+}
+
+/**
+ * Notes the roots that statements are wanted of, and challenges their holders: each answers for itself and for the next two.
+ * @param nonce of the challenges
+ * @returns numbers of the nodes that were challenged
+ * @throws CONFLICT; UNPROCESSABLE when there are more roots than `most`
+ */
+export async function beginChallenging(
+  db: Database,
+  proof: Pick<LeasedProof, 'id' | 'lease' | 'tenantId' | 'wanted'>,
+  { seed, nonce, most }: { seed: ChallengeSource; nonce: string; most: number },
+): Promise<number[]> {
+  return await db.transaction(async (sql) => {
+    await advance(sql, proof, 'challenging')
+    await sql.run('delete from proof_content where proof_id = $1', [proof.id])
+    await sql.run('delete from possession_challenge where proof_id = $1', [proof.id])
+    const contents = await addContents(sql, proof)
+    if (contents > most) {
+      throw new HoldfastError('UNPROCESSABLE', `A proof has statements of at most ${most} roots; these are ${contents}.`)
+    }
+    const nodes = await addChallenges(sql, proof.id, nonce)
+    await sql.run('update proof set seed = $2, contents = $3, asked_at = clock_timestamp() where id = $1', [
+      proof.id,
+      JSON.stringify(seed),
+      contents,
+    ])
+    return nodes
+  })
+}
+
+function addContents(
+  sql: Sql,
+  { id, tenantId, wanted }: Pick<LeasedProof, 'id' | 'tenantId' | 'wanted'>,
+): Promise<number> {
+  return sql.run(
+    `with wanted as (
+       select unnest($3::uuid[]) as id
+       union
+       select distinct (link -> 'pin' ->> 'requestid')::uuid
+         from verification_token t, jsonb_array_elements(t.finding::jsonb -> 'links') as link
+        where t.verification_id = (select v.id from verification v
+                                    where v.tenant_id = $2 and v.collection = $4 and v.state = 'done'
+                                    order by v.created_at desc limit 1)
+          and link -> 'pin' ->> 'requestid' is not null)
+     insert into proof_content (proof_id, place, content_id, cid, policies)
+     select $1, row_number() over (order by min(p.created_at), c.id) - 1, c.id,
+            c.cid, jsonb_agg(distinct o.spec)
+       from pin p join content c on c.id = p.content_id join policy o on o.id = p.policy_id
+      where p.tenant_id = $2
+        and (($3::uuid[] is null and $4::text is null) or p.id in (select w.id from wanted w))
+      group by c.id`,
+    [id, tenantId, wanted.pins ?? null, wanted.collection ?? null],
+  )
+}
+
+async function addChallenges(sql: Sql, id: string, nonce: string): Promise<number[]> {
+  await sql.run(
+    `with holder as (
+       select c.place, c.cid, n.id as node_id,
+              translate(rtrim(encode(n.public_key, 'base64'), '='), '+/', '-_') as key,
+              row_number() over (partition by c.place order by n.id) - 1 as nth,
+              count(*) over (partition by c.place) as holders
+         from proof_content c
+         join replica r on r.content_id = c.content_id and r.state = 'verified'
+         join node n on n.id = r.node_id and n.liveness <> 'down'
+        where c.proof_id = $1)
+     insert into possession_challenge (proof_id, place, node_id, cid, nonce, subjects)
+     select $1, a.place, a.node_id, a.cid, $2,
+            array_agg(b.key order by (b.nth - a.nth + a.holders) % a.holders)
+       from holder a join holder b
+         on b.place = a.place and (b.nth - a.nth + a.holders) % a.holders <= 2
+      group by a.place, a.node_id, a.cid`,
+    [id, nonce],
+  )
+  await sql.run(
+    `update proof_content c
+        set nodes = (select array_agg(p.subjects[1] order by p.id) from possession_challenge p
+                      where p.proof_id = $1 and p.place = c.place)
+      where c.proof_id = $1 and exists (select from possession_challenge p where p.proof_id = $1 and p.place = c.place)`,
+    [id],
+  )
+  const nodes = await sql.query<{ nodeId: number }>(
+    'select distinct node_id as "nodeId" from possession_challenge where proof_id = $1',
+    [id],
+  )
+  return nodes.map(({ nodeId }) => nodeId)
+}
+
+/** How far the answers are. */
+export interface ChallengeProgress {
+  open: number
+  /** Since the last answer came, or since they were asked. */
+  silentMs: number
+}
+
+export async function challengeProgress(sql: Sql, id: string): Promise<ChallengeProgress> {
+  const [row] = await sql.query<ChallengeProgress>(
+    `select count(*) filter (where c.answer is null)::int as open,
+            extract(epoch from clock_timestamp() - greatest(p.asked_at, max(c.answered_at)))::float8 * 1000 as "silentMs"
+       from proof p left join possession_challenge c on c.proof_id = p.id
+      where p.id = $1 group by p.asked_at`,
+    [id],
+  )
+  return row ?? { open: 0, silentMs: 0 }
+}
+
+/** A root with what its holders answered. */
+export interface AnsweredContent {
+  place: number
+  cid: string
+  policies: Policy[]
+  /** Public keys of who was asked. */
+  nodes: string[]
+  /** When each answered: seconds since 1970. */
+  answers: { node: string; answeredAt: number; report: PossessionReport }[]
+}
+
+/** Roots whose answers have not been judged. */
+export async function unjudgedContents(sql: Sql, id: string, limit: number): Promise<AnsweredContent[]> {
+  const rows = await sql.query<Omit<AnsweredContent, 'cid'> & { cid: Buffer }>(
+    `select c.place, c.cid, c.policies, c.nodes,
+            coalesce((select json_agg(json_build_object('node', p.subjects[1], 'report', p.answer,
+                                                        'answeredAt', extract(epoch from p.answered_at)::bigint))
+                        from possession_challenge p
+                       where p.proof_id = $1 and p.place = c.place and p.answer is not null), '[]') as answers
+       from proof_content c where c.proof_id = $1 and not c.is_judged order by c.place limit $2`,
+    [id, limit],
+  )
+  return rows.map(({ cid, ...content }) => ({ ...content, cid: cidKey(CID.decode(cid)) }))
+}
+
+export interface JudgedContent {
+  place: number
+  cid: string
+  refused: HolderRefusal[]
+  statements: { leaf: Uint8Array; statement: StatementOfProof }[]
+}
+
+/** Saves statements, and forgets the answers that they were made of. @throws CONFLICT */
+export async function saveStatements(
+  db: Database,
+  proof: Leased,
+  { contents, first }: { contents: readonly JudgedContent[]; first: number },
+): Promise<void> {
+  const stated = contents.flatMap(({ cid, statements }) => statements.map((one) => ({ cid, ...one })))
+  const places = contents.map(({ place }) => place)
+  await db.transaction(async (sql) => {
+    const touched = await sql.run('update proof set statements = $3 where id = $1 and lease = $2', [
+      proof.id,
+      proof.lease,
+      first + stated.length,
+    ])
+    if (touched === 0) throw lost()
+    await sql.run(
+      `insert into proof_statement (proof_id, place, cid, leaf, statement)
+       select $1, $2 + s.nth - 1, s.cid, s.leaf, s.statement
+         from unnest($3::text[], $4::bytea[], $5::jsonb[]) with ordinality as s (cid, leaf, statement, nth)`,
+      [
+        proof.id,
+        first,
+        stated.map(({ cid }) => cid),
+        stated.map(({ leaf }) => Buffer.from(leaf)),
+        stated.map(({ statement }) => JSON.stringify(statement)),
+      ],
+    )
+    await sql.run(
+      `update proof_content c set is_judged = true, is_stated = judged.is_stated, refused = judged.refused
+         from unnest($2::int[], $3::jsonb[], $4::boolean[]) as judged (place, refused, is_stated)
+        where c.proof_id = $1 and c.place = judged.place`,
+      [
+        proof.id,
+        places,
+        contents.map(({ refused }) => JSON.stringify(refused)),
+        contents.map(({ statements }) => statements.length > 0),
+      ],
+    )
+    await sql.run('delete from possession_challenge where proof_id = $1 and place = any ($2)', [proof.id, places])
+  })
+}
+
+/** All statements are there; they are signed next. @throws CONFLICT */
+export async function beginStating(sql: Sql, proof: Leased): Promise<void> {
+  await advance(sql, proof, 'stating')
+}
+
+/** What was kept and signed. */
+export interface SignedProof {
+  root: string
+  chainId: number
+  contract: string
+  signer: string
+  signature: string
+}
+
+/** Remembers where the statements are kept and when they were taken, before they are signed. @throws CONFLICT */
+export async function saveManifest(
+  sql: Sql,
+  { id, lease }: Leased,
+  { manifest, takenAt }: { manifest: string | null; takenAt: number },
+): Promise<void> {
+  const touched = await sql.run(
+    'update proof set manifest = $3, taken_at = to_timestamp($4::float8) where id = $1 and lease = $2',
+    [id, lease, manifest, takenAt],
+  )
+  if (touched === 0) throw lost()
+}
+
+/** @throws CONFLICT */
+export async function saveSignature(db: Database, proof: Leased & Pick<LeasedProof, 'anchorKind'>, signed: SignedProof) {
+  await db.transaction(async (sql) => {
+    await advance(sql, proof, proof.anchorKind === 'none' ? 'done' : 'anchoring')
+    await sql.run('update proof set root = $2, chain_id = $3, contract = $4, signer = $5, signature = $6 where id = $1', [
+      proof.id,
+      signed.root,
+      signed.chainId,
+      signed.contract,
+      signed.signer,
+      signed.signature,
+    ])
+  })
+}
+
+/** The anchor is final. @throws CONFLICT */
+export async function finishProof(sql: Sql, proof: Leased): Promise<void> {
+  await advance(sql, proof, 'done')
+}
