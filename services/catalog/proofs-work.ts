@@ -107,7 +107,10 @@ export async function beginChallenging(
     await sql.run('delete from possession_challenge where proof_id = $1', [proof.id])
     const contents = await addContents(sql, proof)
     if (contents > most) {
-      throw new HoldfastError('UNPROCESSABLE', `A proof has statements of at most ${most} roots; these are ${contents}.`)
+      throw new HoldfastError(
+        'UNPROCESSABLE',
+        `A proof has statements of at most ${most} roots; these are ${contents}.`,
+      )
     }
     const nodes = await addChallenges(sql, proof.id, nonce)
     await sql.run('update proof set seed = $2, contents = $3, asked_at = clock_timestamp() where id = $1', [
@@ -297,17 +300,17 @@ export async function saveManifest(
 }
 
 /** @throws CONFLICT */
-export async function saveSignature(db: Database, proof: Leased & Pick<LeasedProof, 'anchorKind'>, signed: SignedProof) {
+export async function saveSignature(
+  db: Database,
+  proof: Leased & Pick<LeasedProof, 'anchorKind'>,
+  signed: SignedProof,
+) {
   await db.transaction(async (sql) => {
     await advance(sql, proof, proof.anchorKind === 'none' ? 'done' : 'anchoring')
-    await sql.run('update proof set root = $2, chain_id = $3, contract = $4, signer = $5, signature = $6 where id = $1', [
-      proof.id,
-      signed.root,
-      signed.chainId,
-      signed.contract,
-      signed.signer,
-      signed.signature,
-    ])
+    await sql.run(
+      'update proof set root = $2, chain_id = $3, contract = $4, signer = $5, signature = $6 where id = $1',
+      [proof.id, signed.root, signed.chainId, signed.contract, signed.signer, signed.signature],
+    )
   })
 }
 

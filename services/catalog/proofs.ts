@@ -155,7 +155,7 @@ export async function* statementsOf(
   id: string,
   cid?: string,
 ): AsyncGenerator<{ leaf: Buffer; statement: StatementOfProof }> {
-  for (let after = -1; ; ) {
+  for (let after = -1; ;) {
     const rows = await sql.query<{ place: number; leaf: Buffer; statement: StatementOfProof }>(
       `select place, leaf, statement from proof_statement
         where proof_id = $1 and place > $2 and ($3::text is null or cid = $3) order by place limit ${PAGE}`,

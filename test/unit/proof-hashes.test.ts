@@ -54,8 +54,19 @@ test('statements, roots and reports are hashed as EIP-712 says', () => {
         checkedAt: uint64,
         validUntil: uint64,
       }),
-      fc.record({ root: bytes32, leaves: uint64, takenAt: uint64, seed: fc.string({ unit: 'grapheme' }), manifest: bytes32 }),
-      fc.record({ collection: fc.string(), report: bytes32, blockNumber: fc.bigInt(0n, 2n ** 200n), blockHash: bytes32 }),
+      fc.record({
+        root: bytes32,
+        leaves: uint64,
+        takenAt: uint64,
+        seed: fc.string({ unit: 'grapheme' }),
+        manifest: bytes32,
+      }),
+      fc.record({
+        collection: fc.string(),
+        report: bytes32,
+        blockNumber: fc.bigInt(0n, 2n ** 200n),
+        blockHash: bytes32,
+      }),
       (statement, root, report) => {
         assert.equal(hex(statementHash(statement)), TypedDataEncoder.hashStruct('PinStatement', STATEMENT, statement))
         assert.equal(hex(rootDigest(domain, root)), TypedDataEncoder.hash(domain, ROOT, root))

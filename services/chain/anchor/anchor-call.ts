@@ -1,6 +1,7 @@
 import { PIN_ANCHOR, SELECTORS, TOPICS } from '../../../contracts-abi/index.ts'
 import type { AnchorKind } from '../../core/proof/proof-file.ts'
-import { wordOf, type Hex } from '../hex.ts'
+import { callAt, type CallAt } from '../call-at.ts'
+import { numberOfHex, wordOf, type Hex } from '../hex.ts'
 
 /** What is anchored of a proof. */
 export interface AnchoredRoot {
@@ -29,11 +30,25 @@ export function anchorCall(kind: OnChain, { root, leaves, takenAt, manifest }: A
 }
 
 /** The data of the call that asks when a root was anchored; undefined for an event, which no contract can be asked for. */
-export function anchorQuestion(kind: OnChain, root: Hex, publisher: Hex): Hex | undefined {
+function anchorQuestion(kind: OnChain, root: Hex, publisher: Hex): Hex | undefined {
   const hash = root.slice(2)
   if (kind === 'eas-timestamp') return `${SELECTORS['getTimestamp(bytes32)']}${hash}`
   if (kind === 'event') return undefined
   return `${SELECTORS['anchoredAt(address,bytes32)']}${wordOf(BigInt(publisher))}${hash}`
+}
+
+/**
+ * When a root was anchored, as of a block: seconds since 1970, 0 for never; undefined for kinds that cannot be asked for.
+ * @throws RpcFailure
+ */
+export async function anchoredAt(
+  { kind, contract, root, publisher }: { kind: OnChain; contract: Hex; root: Hex; publisher: Hex },
+  at: CallAt,
+): Promise<number | undefined> {
+  const question = anchorQuestion(kind, root, publisher)
+  if (question === undefined) return undefined
+  const { returned } = await callAt(contract, question, at)
+  return Number(numberOfHex(returned) ?? 0n)
 }
 
 /** A log, as far as it matters. */

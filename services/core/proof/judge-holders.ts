@@ -47,7 +47,18 @@ export function judgeHolders(
     else if (others.length > 0 && checks.length === 0) judged.refused.push({ node, reason: 'REFUTED' })
     else judged.holders.push(statementOf(own, checks))
   }
-  return judged
+  return ofOneSize(judged)
+}
+
+/** Holders of one root have the same blocks; where nobody checked another, those that the first does not agree with are refused. */
+function ofOneSize({ holders, refused }: JudgedHolders): JudgedHolders {
+  const first = holders.find(({ checkedBy }) => checkedBy.length > 0) ?? holders[0]
+  const isLike = ({ blocks, bytes }: HolderStatement): boolean => blocks === first?.blocks && bytes === first.bytes
+  const others = holders.filter((holder) => !isLike(holder))
+  return {
+    holders: holders.filter(isLike),
+    refused: [...refused, ...others.map(({ node }) => ({ node, reason: 'REFUTED' as const }))],
+  }
 }
 
 function isGenuine(cid: string, nonce: string, answer: PossessionAnswer): boolean {
