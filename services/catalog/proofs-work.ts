@@ -214,7 +214,7 @@ export async function unjudgedContents(sql: Sql, id: string, limit: number): Pro
   const rows = await sql.query<Omit<AnsweredContent, 'cid'> & { cid: Buffer }>(
     `select c.place, c.cid, c.policies, c.nodes,
             coalesce((select json_agg(json_build_object('node', p.subjects[1], 'report', p.answer,
-                                                        'answeredAt', extract(epoch from p.answered_at)::bigint))
+                                                        'answeredAt', floor(extract(epoch from p.answered_at))))
                         from possession_challenge p
                        where p.proof_id = $1 and p.place = c.place and p.answer is not null), '[]') as answers
        from proof_content c where c.proof_id = $1 and not c.is_judged order by c.place limit $2`,
