@@ -16,7 +16,10 @@ export interface ProofParts {
 export function proofParts(config: Config): ProofParts | undefined {
   if (config.HOLDFAST_PROOF_KEY === undefined) return undefined
   const key = readChainKey(config.HOLDFAST_PROOF_KEY, 'HOLDFAST_PROOF_KEY')
-  const signer = { address: config.HOLDFAST_PROOF_SIGNER ?? key.address, sign: key.sign }
+  const signer = {
+    address: config.HOLDFAST_PROOF_SIGNER ?? key.address,
+    sign: (digest: Uint8Array) => key.sign(digest),
+  }
   if (config.HOLDFAST_CHAIN_RPC.length === 0) return { signer, anchors: undefined, kinds: ['none'] }
   const payer = config.HOLDFAST_ANCHOR_KEY
   const { HOLDFAST_EAS: eas, HOLDFAST_PIN_ANCHOR: pinAnchor } = config

@@ -34,7 +34,7 @@ import type { GatewayHost } from '../core/gateway-host.ts'
 import { siteRoutes } from './sites.ts'
 import { tokenRoutes } from './tokens.ts'
 import { IntakeClient } from './uploads/intake-client.ts'
-import { keepDocument } from './uploads/keep-document.ts'
+import { keepDocument, type KeepDocument } from './uploads/keep-document.ts'
 import { uploadRoutes } from './uploads/uploads.ts'
 import { usageRoutes } from './usage.ts'
 
@@ -73,7 +73,7 @@ const DEFAULT_API_LIMITS: ApiLimits = { ...DEFAULT_GATE_LIMITS, uploadBytes: 1_0
 export interface Api extends Disposable {
   door: Door
   /** Keeps a document for an account; see `keepDocument`. */
-  keep: (tenantId: number, document: Parameters<typeof keepDocument>[2]) => Promise<string>
+  keep: KeepDocument
   routes: readonly ApiRoute[]
 }
 
@@ -89,7 +89,7 @@ export function createApi(parts: ApiParts): Api {
   const intake = new IntakeClient(parts.identity)
   const delegates = createDelegates(parts.db, parts.identity.publicKey)
   const stores = { ...parts, intake, maxUploadBytes: limits.uploadBytes }
-  const keep: Api['keep'] = (tenantId, document) => keepDocument(stores, tenantId, document)
+  const keep: KeepDocument = (tenantId, document) => keepDocument(stores, tenantId, document)
   const shared = { ...stores, delegates, keep, anchorKinds: parts.anchorKinds ?? ['none'] }
   const routes: ApiRoute[] = [
     ...pinningServiceRoutes(shared),

@@ -2,9 +2,14 @@ import type { Sql } from '../catalog/database.ts'
 import { leavesOf, statementsOf, type Proof } from '../catalog/proofs.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MerkleTree } from '../core/proof/merkle-tree.ts'
-import { PROOF_SAYS, type ProofAnchor, type ProofFile } from '../core/proof/proof-file.ts'
+import { PROOF_SAYS, type ProofAnchor, type ProofFile, type StatementOfProof } from '../core/proof/proof-file.ts'
 
 type Head = Omit<ProofFile, 'statements'>
+
+interface Stated {
+  leaf: Uint8Array
+  statement: StatementOfProof
+}
 
 /**
  * A proof as a document: what is signed, then each statement with its path.
@@ -36,8 +41,6 @@ async function* lines(
   }
   yield '\n  ]\n}\n'
 }
-
-type Stated = Awaited<ReturnType<ReturnType<typeof statementsOf>['next']>>['value'] & object
 
 function headOf(proof: Proof): Head {
   const { state, seed, root, statements, takenAt, manifest, chainId, contract, signer, signature } = proof

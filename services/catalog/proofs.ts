@@ -19,7 +19,7 @@ export interface ProofWish {
 }
 
 /** The transaction that anchors a proof's root, as far as it has come. Hashes and addresses are hex. */
-export interface SeenAnchor {
+interface SeenAnchor {
   publisher: string
   state: 'pending' | 'included' | 'final'
   transaction: string | null

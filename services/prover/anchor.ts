@@ -100,11 +100,19 @@ async function settle(
 ): Promise<boolean> {
   const { block, logs } = receipt
   if (!logs.some((log) => saysAnchored(log, wanted))) throw refused(undefined)
-  const finalized = await pinBlock(pool, 'finalized', { signal })
-  const isOld = block.number <= finalized.number
-  const isFinal = isOld && (await pinBlock(pool, block.number, { signal })).hash === block.hash
+  const isFinal =
+    (await isDeep(pool, block.number, signal)) && (await pinBlock(pool, block.number, { signal })).hash === block.hash
   await placeAnchor(db, proof.id, { state: isFinal ? 'final' : 'included', transaction: hash, block })
   return isFinal
+}
+
+/** Some chains and nodes call their newest block finalised. */
+const LEAST_DEPTH = 5n
+
+async function isDeep(pool: ProviderPool, number: bigint, signal: AbortSignal): Promise<boolean> {
+  const finalized = await pinBlock(pool, 'finalized', { signal })
+  if (number > finalized.number) return false
+  return number + LEAST_DEPTH <= (await pinBlock(pool, 'latest', { signal })).number
 }
 
 /** Of times of EAS it does not matter who asked for them. */
@@ -112,7 +120,7 @@ async function isAnchoredByOthers(proof: LeasedProof, wanted: Wanted, parts: Anc
   const { db, pool, signal } = parts
   const finalized = await pinBlock(pool, 'finalized', { signal })
   const time = await anchoredAt(wanted, { pool, block: finalized, signal })
-  if (time === undefined || time === 0) return false
+  if (time === undefined || time === 0 || !(await isDeep(pool, finalized.number, signal))) return false
   await placeAnchor(db, proof.id, { state: 'final', transaction: null, block: finalized })
   return true
 }

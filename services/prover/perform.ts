@@ -29,7 +29,7 @@ import { judgeContent } from './judge.ts'
 import { manifestJson } from './manifest.ts'
 
 /** Keeps a document for an account, pinned under a name; answers its CID. */
-export type KeepDocument = (
+type KeepDocument = (
   tenantId: number,
   document: { name: string; text: AsyncIterable<string>; signal: AbortSignal },
 ) => Promise<string>
@@ -52,7 +52,10 @@ export interface Anchors {
   key: ChainKey
   /** Addresses of contracts, by what they are asked for. */
   contracts: Partial<Record<Exclude<AnchorKind, 'none'>, string>>
+  /** A transaction that is in no block for so long is sent again with a higher fee. @default 3 min */
   replaceAfterMs?: number
+  /** How often the chain is looked at for what became of one. @default 4 s */
+  lookMs?: number
 }
 
 const PATIENCE_MS = MINUTE_MS
@@ -65,11 +68,11 @@ const ANCHOR_PAUSE_MS = 4 * SECOND_MS
 
 /**
  * Does what is due next for a proof.
- * @returns after how many milliseconds to come again; undefined when it is done
+ * @returns after how many milliseconds to come again
  * @throws CONFLICT when another process has taken it over; UNPROCESSABLE when it cannot be made; RpcFailure; what `keep`
  *   throws; the signal's reason
  */
-export async function performProof(proof: LeasedProof, parts: PerformParts): Promise<number | undefined> {
+export async function performProof(proof: LeasedProof, parts: PerformParts): Promise<number | 'done'> {
   switch (proof.state) {
     case 'queued':
       await challenge(proof, parts)
@@ -78,11 +81,12 @@ export async function performProof(proof: LeasedProof, parts: PerformParts): Pro
       return (await judge(proof, parts)) ? 0 : ANSWERS_PAUSE_MS
     case 'stating':
       await state(proof, parts)
-      return proof.anchorKind === 'none' ? undefined : 0
+      return proof.anchorKind === 'none' ? 'done' : 0
     case 'anchoring':
-      return (await anchor(proof, parts)) ? undefined : ANCHOR_PAUSE_MS
-    default:
-      return undefined
+      return (await anchor(proof, parts)) ? 'done' : (parts.anchors?.lookMs ?? ANCHOR_PAUSE_MS)
+    case 'done':
+    case 'failed':
+      return 'done'
   }
 }
 

@@ -46,8 +46,8 @@ async function step(proof: LeasedProof, options: ProverOptions): Promise<void> {
   const keeping = keepLease(proof, stop, options)
   try {
     const afterMs = await performProof(proof, { ...options, signal: stopping })
-    await releaseProof(db, proof, afterMs ?? 0)
-    if (afterMs === undefined) log.info({ id, tenantId, anchor: proof.anchorKind }, 'a proof is done')
+    await releaseProof(db, proof, afterMs === 'done' ? 0 : afterMs)
+    if (afterMs === 'done') log.info({ id, tenantId, anchor: proof.anchorKind }, 'a proof is done')
     wakes.announce(PROOFS, id)
   } catch (error) {
     if (signal.aborted) await releaseProof(db, proof, 0)

@@ -10,6 +10,7 @@ import { compileOnce, type CompiledContract } from './solidity.ts'
 import { until } from './until.ts'
 
 const PACKAGES = resolve(import.meta.dirname, '../../node_modules/@foundry-rs')
+const ARTIFACTS = resolve(import.meta.dirname, '../../contracts-abi/artifacts')
 const CONTRACTS = resolve(import.meta.dirname, '../fixtures/contracts')
 /** The first of the accounts that anvil makes and unlocks. */
 const SENDER = '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266'
@@ -22,6 +23,8 @@ export interface TestChain extends AsyncDisposable {
   send(to: Hex, data: string): Promise<void>
   /** Deploys a contract of test/fixtures/contracts, with the ABI's words of its arguments. */
   deploy(name: string, words?: string): Promise<Hex>
+  /** Deploys a contract of contracts-abi/artifacts. */
+  deployOwn(name: string): Promise<Hex>
   /** Hash of the newest block. */
   head(): Promise<{ number: bigint; hash: Hex }>
 }
@@ -57,6 +60,10 @@ export async function startChain(options: readonly string[] = []): Promise<TestC
     async deploy(name, words = '') {
       const { bytecode } = await contract(name)
       return (await transact({ data: `0x${bytecode}${words}` })).contractAddress
+    },
+    async deployOwn(name) {
+      const { bytecode } = JSON.parse(await readFile(join(ARTIFACTS, `${name}.json`), 'utf8')) as CompiledContract
+      return (await transact({ data: `0x${bytecode}` })).contractAddress
     },
     async head() {
       const block = await rpc.call({ method: 'eth_getBlockByNumber', params: ['latest', false] })

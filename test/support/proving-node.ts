@@ -50,7 +50,8 @@ export class ProvingNode implements AsyncDisposable {
 
   /** Loses blocks of a DAG, by their places, without noticing. */
   lose(root: CID, places: Iterable<number>): void {
-    for (const place of places) this.blocks.delete((this.#manifests.get(cidKey(root))?.[place] as ManifestEntry).cid)
+    const entries = this.#manifests.get(cidKey(root)) ?? []
+    for (const place of places) this.blocks.delete((entries[place] as ManifestEntry).cid)
   }
 
   /** Answers for one DAG with another. */

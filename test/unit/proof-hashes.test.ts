@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TypedDataEncoder } from 'ethers'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { MerkleTree, rootOf } from '../../services/core/proof/merkle-tree.ts'
 import { domainOf, keccak, reportDigest, rootDigest, statementHash } from '../../services/core/proof/typed-data.ts'
 

@@ -18,6 +18,15 @@ export interface KeepParts {
   maxUploadBytes: number
 }
 
+/** {@link keepDocument} with what it needs. */
+export type KeepDocument = (tenantId: number, document: Document) => Promise<string>
+
+interface Document {
+  name: string
+  text: AsyncIterable<string>
+  signal: AbortSignal
+}
+
 /**
  * Keeps a document of JSON that the service has made for an account: uploaded like any file, and pinned under the default
  * policy. Answers its CID.
@@ -26,7 +35,7 @@ export interface KeepParts {
 export async function keepDocument(
   { db, acceptor, intake, maxUploadBytes }: KeepParts,
   tenantId: number,
-  { name, text, signal }: { name: string; text: AsyncIterable<string>; signal: AbortSignal },
+  { name, text, signal }: Document,
 ): Promise<string> {
   const policy = await getPolicy(db, tenantId, DEFAULT_POLICY_NAME)
   if (policy === undefined) throw new HoldfastError('INTERNAL_ERROR', 'There is no default policy.')

@@ -8,6 +8,8 @@ import type { AnchorLog } from './anchor-call.ts'
 /** What became of a transaction, in the chain as a provider sees it now. */
 export interface Receipt {
   block: ChainBlock
+  /** Lower-case. */
+  from: string
   hasSucceeded: boolean
   logs: AnchorLog[]
 }
@@ -21,10 +23,12 @@ export async function receiptOf(
   const call = { method: 'eth_getTransactionReceipt', params: [hash] }
   const found = await pool.ask((provider, aborted) => provider.call(call, aborted), signal ? { signal } : {})
   if (found === null || found === undefined) return undefined
-  const { blockNumber, blockHash, status, logs } = found as Record<string, unknown>
+  const { blockNumber, blockHash, from, status, logs } = found as Record<string, unknown>
   const number = numberOfHex(blockNumber)
   if (number === undefined || bytesOfHex(blockHash)?.length !== 32 || !Array.isArray(logs)) {
     throw new RpcFailure('unreachable', 'A provider answers a receipt that is none.')
   }
-  return { block: { number, hash: blockHash as Hex }, hasSucceeded: status === '0x1', logs: logs as AnchorLog[] }
+  const block = { number, hash: blockHash as Hex }
+  const hasSucceeded = status === '0x1'
+  return { block, from: String(from).toLowerCase(), hasSucceeded, logs: logs as AnchorLog[] }
 }

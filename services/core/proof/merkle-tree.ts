@@ -15,9 +15,8 @@ export class MerkleTree {
   constructor(leaves: readonly Uint8Array[]) {
     if (leaves.length === 0) throw new RangeError('a Merkle tree has a leaf')
     this.#count = leaves.length
-    this.#sorted = leaves.toSorted(Buffer.compare)
-    const nodes = new Array<Uint8Array>(2 * leaves.length - 1)
-    for (const [index, leaf] of this.#sorted.entries()) nodes[nodes.length - 1 - index] = leaf
+    this.#sorted = leaves.toSorted((a, b) => Buffer.compare(a, b))
+    const nodes = [...leaves.slice(1), ...this.#sorted.toReversed()]
     for (let index = leaves.length - 2; index >= 0; index--) {
       nodes[index] = pair(nodes[2 * index + 1] as Uint8Array, nodes[2 * index + 2] as Uint8Array)
     }

@@ -7,7 +7,8 @@ export const PROOF_SAYS =
 
 const Word = z.string().regex(/^0x[0-9a-f]{64}$/, '32 bytes in lower-case hex')
 const Address = z.string().regex(/^0x[0-9a-f]{40}$/, 'an address in lower-case hex')
-const Time = z.number().int().nonnegative().describe('Seconds since 1970')
+/** Until the year 9999. */
+const Time = z.number().int().min(0).max(253_402_300_799).describe('Seconds since 1970')
 const Count = z.number().int().nonnegative()
 
 /** In the one form that they have: a signature in another form would be another text for the same thing. */
