@@ -141,8 +141,9 @@ export function collectionRoutes({ db, wakes, signer, keep, readsChain }: Collec
         answers: { 200: ReportSignature },
       },
       async ({ caller, params }) => {
+        const run = await found(caller.tenantId, params)
         refuseWithoutKey(signer)
-        const head = headOf(await found(caller.tenantId, params))
+        const head = headOf(run)
         const sha256 = createHash('sha256')
         for await (const text of reportJson(head, () => reportedTokens(db, head.id))) sha256.update(text)
         const { collection, block } = head

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Database } from '../catalog/database.ts'
-import { leavesOf, statementsOf } from '../catalog/proofs.ts'
+import { leavesOf, statementsOf, type ProofState } from '../catalog/proofs.ts'
 import {
   beginChallenging,
   beginStating,
@@ -73,27 +73,26 @@ const ANCHOR_PAUSE_MS = 4 * SECOND_MS
  *   throws; the signal's reason
  */
 export async function performProof(proof: LeasedProof, parts: PerformParts): Promise<number | 'done'> {
-  switch (proof.state) {
-    case 'queued':
-      await challenge(proof, parts)
-      return ANSWERS_PAUSE_MS
-    case 'challenging':
-      return (await judge(proof, parts)) ? 0 : ANSWERS_PAUSE_MS
-    case 'stating':
-      await state(proof, parts)
-      return proof.anchorKind === 'none' ? 'done' : 0
-    case 'anchoring':
-      return (await anchor(proof, parts)) ? 'done' : (parts.anchors?.lookMs ?? ANCHOR_PAUSE_MS)
-    case 'done':
-    case 'failed':
-      return 'done'
+  const steps: Record<ProofState, (proof: LeasedProof, parts: PerformParts) => Promise<number | 'done'>> = {
+    queued: challenge,
+    challenging: judge,
+    stating: state,
+    anchoring: anchor,
+    done: nothing,
+    failed: nothing,
   }
+  return await steps[proof.state](proof, parts)
 }
 
-async function challenge(proof: LeasedProof, { db, wakes, pool, signal }: PerformParts): Promise<void> {
+function nothing(): Promise<'done'> {
+  return Promise.resolve('done')
+}
+
+async function challenge(proof: LeasedProof, { db, wakes, pool, signal }: PerformParts): Promise<number> {
   const seed = await drawSeed(pool, signal)
   const nodes = await beginChallenging(db, proof, { seed, nonce: nonceOf(seed), most: MOST_CONTENTS })
   for (const nodeId of nodes) wakes.announce(CHALLENGES, String(nodeId))
+  return ANSWERS_PAUSE_MS
 }
 
 async function drawSeed(pool: ProviderPool | undefined, signal: AbortSignal): Promise<ChallengeSource> {
@@ -103,10 +102,10 @@ async function drawSeed(pool: ProviderPool | undefined, signal: AbortSignal): Pr
   return { kind: 'block', number: Number(number), hash }
 }
 
-/** Answers whether everything was judged; false while holders are still waited for. */
-async function judge(proof: LeasedProof, { db, patienceMs = PATIENCE_MS, signal }: PerformParts): Promise<boolean> {
+/** Judges what was answered, once everybody has answered or is waited for no longer. */
+async function judge(proof: LeasedProof, { db, patienceMs = PATIENCE_MS, signal }: PerformParts): Promise<number> {
   const { open, silentMs } = await challengeProgress(db, proof.id)
-  if (open > 0 && silentMs < patienceMs) return false
+  if (open > 0 && silentMs < patienceMs) return ANSWERS_PAUSE_MS
   const seed = seedOf(proof)
   let first = proof.statements
   for (;;) {
@@ -119,11 +118,11 @@ async function judge(proof: LeasedProof, { db, patienceMs = PATIENCE_MS, signal 
   }
   if (first === 0) throw new HoldfastError('UNPROCESSABLE', 'No copy of what is to be proved could be shown.')
   await beginStating(db, proof)
-  return true
+  return 0
 }
 
 /** Keeps the statements and signs their root. */
-async function state(proof: LeasedProof, parts: PerformParts): Promise<void> {
+async function state(proof: LeasedProof, parts: PerformParts): Promise<number | 'done'> {
   const { db, signer, keep, pool, signal } = parts
   const { id, tenantId, anchorKind } = proof
   const seed = seedOf(proof)
@@ -152,6 +151,7 @@ async function state(proof: LeasedProof, parts: PerformParts): Promise<void> {
   const { chainId, verifyingContract } = domain
   const signed = { root, chainId, contract: verifyingContract, signer: signer.address.toLowerCase(), signature }
   await saveSignature(db, proof, signed)
+  return anchorKind === 'none' ? 'done' : 0
 }
 
 async function newestCheck({ id }: LeasedProof, db: Database): Promise<number> {
@@ -160,12 +160,13 @@ async function newestCheck({ id }: LeasedProof, db: Database): Promise<number> {
   return newest
 }
 
-async function anchor(proof: LeasedProof, { db, pool, anchors, signal }: PerformParts): Promise<boolean> {
+async function anchor(proof: LeasedProof, { db, pool, anchors, signal }: PerformParts): Promise<number | 'done'> {
   if (pool === undefined || anchors === undefined) throw unanchorable(proof.anchorKind)
-  const { key, replaceAfterMs } = anchors
+  const { key, replaceAfterMs, lookMs = ANCHOR_PAUSE_MS } = anchors
   const isFinal = await advanceAnchor(proof, { db, pool, key, replaceAfterMs, signal })
-  if (isFinal) await finishProof(db, proof)
-  return isFinal
+  if (!isFinal) return lookMs
+  await finishProof(db, proof)
+  return 'done'
 }
 
 function contractOf(kind: Exclude<AnchorKind, 'none'>, { anchors }: PerformParts): string {

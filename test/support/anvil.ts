@@ -21,6 +21,8 @@ export interface TestChain extends AsyncDisposable {
   rpc: JsonRpc
   /** Sends a call to a contract, and waits until it is in a block. */
   send(to: Hex, data: string): Promise<void>
+  /** The same; answers the gas that it used. */
+  gasOf(to: Hex, data: string): Promise<number>
   /** Deploys a contract of test/fixtures/contracts, with the ABI's words of its arguments. */
   deploy(name: string, words?: string): Promise<Hex>
   /** Deploys a contract of contracts-abi/artifacts. */
@@ -57,6 +59,9 @@ export async function startChain(options: readonly string[] = []): Promise<TestC
     async send(to, data) {
       await transact({ to, data })
     },
+    async gasOf(to, data) {
+      return Number((await transact({ to, data })).gasUsed)
+    },
     async deploy(name, words = '') {
       const { bytecode } = await contract(name)
       return (await transact({ data: `0x${bytecode}${words}` })).contractAddress
@@ -79,6 +84,7 @@ export async function startChain(options: readonly string[] = []): Promise<TestC
 
 interface Receipt {
   status: Hex
+  gasUsed: Hex
   contractAddress: Hex
 }
 
