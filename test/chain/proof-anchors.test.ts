@@ -109,6 +109,20 @@ suite('an anchor', { timeout: 180_000 }, () => {
     }
   })
 
+  test('is one of many that several processes send at once, each under a nonce of its own', async () => {
+    const ids = await Promise.all(Array.from({ length: 6 }, (_, place) => ask(KINDS[place % 3] as AnchorKind)))
+    await withProver(api, { pool, anchors }, () =>
+      withProver(api, { pool, anchors }, async () => {
+        for (const id of ids) await anchored(id, 'included', 'final')
+        await mine(12)
+        for (const id of ids) assert.equal((await proofIn(api, id, 'done')).anchor?.state, 'final')
+      }),
+    )
+    const sent = (await Promise.all(ids.map(transactionsOf))).flat()
+    assert.equal(new Set(sent.map(({ nonce }) => nonce)).size, ids.length)
+    assert.equal(sent.length, ids.length)
+  })
+
   test('that was written down and never sent is sent after a restart', async () => {
     const id = await ask('pin-anchor')
     const stopped = new AbortController()

@@ -6,6 +6,8 @@ import { join, resolve } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { promisify } from 'node:util'
 import { AbiCoder } from 'ethers'
+import { saveAnswers } from '../../services/catalog/possession-challenges.ts'
+import { beginChallenging, takeProof } from '../../services/catalog/proofs-work.ts'
 import { signerOf } from '../../services/chain/chain-key.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import { checkStatements, signedDigest, statementOf } from '../../services/core/proof/check-proof.ts'
@@ -23,6 +25,7 @@ import {
   withProver,
   type Holders,
 } from '../support/proofs.ts'
+import { until } from '../support/until.ts'
 
 const run = promisify(execFile)
 const CHECKER = resolve(import.meta.dirname, '../fixtures/check-proof.mjs')
@@ -138,6 +141,53 @@ suite('a proof', { timeout: 120_000 }, () => {
     const other = structuredClone(proof)
     for (const statement of other.statements) statement.size += 1
     assert.equal(await isStated(other), false)
+  })
+
+  test('is made though the process is stopped after each of its steps', async () => {
+    const root = await holders.pin('made in small steps')
+    const { id } = await askForProof(api, { pins: [String(root)] })
+    const seen = new Set<string>()
+    for (let state = ''; state !== 'done';) {
+      const before = state
+      state = await withProver(api, { pool }, () =>
+        until('another step', async () => {
+          const view = await api.json<{ state: string }>('GET', `/v1/proofs/${id}`)
+          return view.state === before ? undefined : view.state
+        }),
+      )
+      seen.add(state)
+    }
+    assert.ok(seen.size > 1)
+    assert.deepEqual(problemsOf(await fileOf(api, id)), [])
+  })
+
+  test('takes of each challenge the first answer, and only that of whom it was for', async () => {
+    const [first, second] = holders.ids as [number, number]
+    const root = await holders.pin('answered twice')
+    const { id } = await askForProof(api, { pins: [String(root)] })
+    const rows = () =>
+      api.db.query<{ id: string; nodeId: number; answer: { bytes: number } | null }>(
+        'select id::text as id, node_id as "nodeId", answer from possession_challenge where proof_id = $1 order by id',
+        [id],
+      )
+    const proof = await takeProof(api.db, 60_000)
+    assert.equal(proof?.id, id)
+    const nonce = `0x${'01'.repeat(32)}`
+    await api.db.run(`update node set liveness = 'down' where id <> $1`, [first])
+    await beginChallenging(api.db, proof, { seed: { kind: 'random', value: nonce }, nonce, most: 10 })
+    await api.db.run(`update node set liveness = 'up'`)
+    const [challenge, ...others] = await rows()
+    assert.ok(challenge)
+    assert.deepEqual([challenge.nodeId, others.length], [first, 0])
+    // The node itself may be asked at any moment; nobody else answers for it.
+    await api.db.run('update possession_challenge set answer = null, answered_at = null where proof_id = $1', [id])
+    const report = { id: challenge.id, blocks: 1, bytes: 7, answers: [] }
+    await saveAnswers(api.db, second, [{ ...report, bytes: 8 }])
+    await saveAnswers(api.db, first, [report])
+    await saveAnswers(api.db, first, [{ ...report, bytes: 9 }])
+    assert.notEqual((await rows())[0]?.answer?.bytes, 8)
+    assert.notEqual((await rows())[0]?.answer?.bytes, 9)
+    await api.db.run('delete from proof where id = $1', [id])
   })
 
   test('names the copies that were not shown: lost blocks, silent nodes', async () => {
