@@ -64,7 +64,8 @@ create table possession_challenge (
   nonce        text not null,
   -- Public keys of those whose challenges it answers: its own, and of those that it checks.
   subjects     text[] not null,
-  -- It is told again then.
+  -- When the node took it the first time; until when it is not told again.
+  told_at      timestamptz,
   told_until   timestamptz,
   answered_at  timestamptz,
   -- A PossessionReport of services/core/sync.ts.

@@ -6,19 +6,28 @@ import type { Sql } from './database.ts'
 /** A challenge whose answer does not come is told again. */
 const TOLD_MS = 30_000
 
-/** Challenges that a node has not answered, the oldest first; it gets each again only after a while. */
+/**
+ * Challenges that a node has not answered, half of them the oldest and half the newest, so that a large proof keeps no small
+ * one waiting; it gets each again only after a while.
+ */
 export async function takeChallenges(sql: Sql, nodeId: number, limit: number): Promise<PossessionChallenge[]> {
   if (limit <= 0) return []
   const rows = await sql.prepared<Omit<PossessionChallenge, 'root'> & { cid: Buffer }>(
     'take-challenges',
-    `with next as (
+    `with oldest as (
        select id from possession_challenge
         where node_id = $1 and answer is null and (told_until is null or told_until < now())
-        order by id limit $2 for update skip locked)
-     update possession_challenge c set told_until = now() + make_interval(secs => $3 / 1000.0)
+        order by id limit $2 for update skip locked),
+     newest as (
+       select id from possession_challenge
+        where node_id = $1 and answer is null and (told_until is null or told_until < now())
+        order by id desc limit $3 for update skip locked),
+     next as (select id from newest union select id from oldest)
+     update possession_challenge c
+        set told_at = coalesce(c.told_at, now()), told_until = now() + make_interval(secs => $4 / 1000.0)
        from next where c.id = next.id
      returning c.id::text as id, c.cid, c.nonce, c.subjects`,
-    [nodeId, limit, TOLD_MS],
+    [nodeId, Math.ceil(limit / 2), Math.floor(limit / 2), TOLD_MS],
   )
   return rows.map(({ cid, ...challenge }) => ({ ...challenge, root: cidKey(CID.decode(cid)) }))
 }

@@ -18,13 +18,15 @@ export interface LeasedProof extends Proof {
 
 type Leased = Pick<LeasedProof, 'id' | 'lease'>
 
-/** Takes a proof that is due. @returns undefined when there is none */
+/** Takes a proof that is due; of one account holders are asked for one at a time. @returns undefined when there is none */
 export async function takeProof(sql: Sql, leaseMs: number): Promise<LeasedProof | undefined> {
   const [row] = await sql.query<ProofRow & { tenantId: number; lease: string; attempts: number }>(
     `with next as (
-       select id from proof
+       select id from proof n
         where state in ('queued', 'challenging', 'stating', 'anchoring') and due_at <= now()
           and (lease_until is null or lease_until < now())
+          and (state <> 'queued' or not exists (
+                select from proof o where o.tenant_id = n.tenant_id and o.state = 'challenging'))
         order by due_at limit 1 for update skip locked),
      p as (
        update proof q
@@ -183,16 +185,19 @@ async function addChallenges(sql: Sql, id: string, nonce: string): Promise<numbe
 /** How far the answers are. */
 export interface ChallengeProgress {
   open: number
-  /** Since the last answer came, or since they were asked. */
+  /** Since the last answer came, they were asked, or a node that owes an answer has taken any challenge for the first time. */
   silentMs: number
 }
 
 export async function challengeProgress(sql: Sql, id: string): Promise<ChallengeProgress> {
   const [row] = await sql.query<ChallengeProgress>(
     `select count(*) filter (where c.answer is null)::int as open,
-            extract(epoch from clock_timestamp() - greatest(p.asked_at, max(c.answered_at)))::float8 * 1000 as "silentMs"
+            extract(epoch from clock_timestamp() - greatest(p.asked_at, max(c.answered_at), (
+              select max(o.told_at) from possession_challenge o
+               where o.answer is null and o.node_id in (select w.node_id from possession_challenge w
+                                    where w.proof_id = p.id and w.answer is null))))::float8 * 1000 as "silentMs"
        from proof p left join possession_challenge c on c.proof_id = p.id
-      where p.id = $1 group by p.asked_at`,
+      where p.id = $1 group by p.id, p.asked_at`,
     [id],
   )
   return row ?? { open: 0, silentMs: 0 }

@@ -66,7 +66,7 @@ export function proofOf<Row extends ProofRow>({ errorCode, error, ...row }: Row)
 /** Proofs of one account that are not finished. */
 const MOST_UNFINISHED = 20
 /** Finished ones that are kept for an account. */
-const KEPT = 200
+const KEPT = 50
 
 /** Asks for a proof. @throws TOO_MANY_REQUESTS when the account waits for too many */
 export async function createProof(

@@ -61,9 +61,9 @@ export interface Anchors {
 const PATIENCE_MS = MINUTE_MS
 /** Roots of one proof. */
 const MOST_CONTENTS = 10_000
-/** Roots that are judged together. */
-const SLICE = 100
-const ANSWERS_PAUSE_MS = SECOND_MS / 4
+/** Roots that are judged together: some tens of milliseconds of checking signatures. */
+const SLICE = 25
+const ANSWERS_PAUSE_MS = SECOND_MS / 2
 const ANCHOR_PAUSE_MS = 4 * SECOND_MS
 
 /**
