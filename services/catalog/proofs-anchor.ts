@@ -61,6 +61,15 @@ export async function reserveNonce(db: Database, proofId: string, chainNonce: nu
   })
 }
 
+/** Gives a nonce back under which nothing was written down, so that it leaves no gap that others wait behind. */
+export async function returnNonce(sql: Sql, proofId: string): Promise<void> {
+  await sql.run(
+    `update proof_anchor set nonce = null
+      where proof_id = $1 and not transactions @> jsonb_build_array(jsonb_build_object('nonce', nonce))`,
+    [proofId],
+  )
+}
+
 /** Whether another proof has reserved that nonce of the account. */
 export async function isReserved(sql: Sql, { chainId, publisher }: Anchor, nonce: number): Promise<boolean> {
   const found = await sql.query('select from proof_anchor where chain_id = $1 and publisher = $2 and nonce = $3', [

@@ -5,6 +5,7 @@ import {
   openAnchor,
   placeAnchor,
   reserveNonce,
+  returnNonce,
   signedAgoMs,
   type Anchor,
 } from '../catalog/proofs-anchor.ts'
@@ -41,6 +42,8 @@ interface Wanted {
 }
 
 const REPLACE_AFTER_MS = 3 * MINUTE_MS
+/** Each costs an eighth more; what lies still then waits for something else than money. */
+const MOST_REPLACEMENTS = 10
 
 /**
  * Does what is due for a proof's anchor, and answers whether it is final: in a block that is finalised. A transaction is
@@ -58,10 +61,12 @@ export async function advanceAnchor(proof: LeasedProof, parts: AnchorParts): Pro
     await placeAnchor(db, proof.id, { state: 'pending', transaction: null, block: null })
   }
   if (await isAnchoredByOthers(proof, wanted, parts)) return true
+  if (found !== undefined && (await isDeep(pool, found.receipt.block.number, signal))) throw refused(undefined)
   try {
     if (found === undefined) await send(proof, anchor, wanted, parts)
   } catch (error) {
     if (!hasKind(error, 'reverted')) throw error
+    await returnNonce(db, proof.id)
     // Somebody else may have just anchored it: then that becomes final.
     const latest = await pinBlock(pool, 'latest', { signal })
     if (!((await anchoredAt(wanted, { pool, block: latest, signal })) ?? 0)) throw refused(error)
@@ -131,7 +136,8 @@ async function send(proof: LeasedProof, anchor: Anchor, wanted: Wanted, parts: A
   if (newest === undefined) await refuseOtherCode(wanted, parts)
   const nonce = await nonceFor(proof, anchor, parts)
   const isSame = newest?.nonce === nonce
-  if (newest !== undefined && isSame && (await signedAgoMs(db, newest)) < replaceAfterMs) {
+  const isLast = anchor.transactions.filter((one) => one.nonce === nonce).length > MOST_REPLACEMENTS
+  if (newest !== undefined && isSame && (isLast || (await signedAgoMs(db, newest)) < replaceAfterMs)) {
     await sendTransaction(pool, newest.raw as Hex, { signal })
     return
   }

@@ -204,7 +204,15 @@ suite('an anchor', { timeout: 180_000 }, () => {
     const { root } = await fileOf(api, id)
     await chain.send(eas, selectorOf('timestamp(bytes32)') + root.slice(2))
     await api.db.run(`update proof set state = 'anchoring', contract = $2, due_at = now() where id = $1`, [id, eas])
+    await api.db.run('update proof_anchor set nonce = 1000000 where proof_id = $1', [id])
     await withProver(api, { pool, anchors }, async () => {
+      await until('a try that the contract refuses', async () => {
+        const [row] = await api.db.query<{ nonce: string | null }>(
+          'select nonce from proof_anchor where proof_id = $1',
+          [id],
+        )
+        return row?.nonce === null
+      })
       await mine(12)
       const done = await proofIn(api, id, 'done')
       assert.deepEqual([done.anchor?.state, done.anchor?.transaction], ['final', null])
