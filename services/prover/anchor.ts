@@ -9,7 +9,7 @@ import {
   signedAgoMs,
   type Anchor,
 } from '../catalog/proofs-anchor.ts'
-import type { LeasedProof } from '../catalog/proofs-work.ts'
+import type { LeasedProof } from '../catalog/proofs-lease.ts'
 import { anchorCall, anchoredAt, isAnchorCode, saysAnchored, type OnChain } from '../chain/anchor/anchor-call.ts'
 import { receiptOf, type Receipt } from '../chain/anchor/receipt.ts'
 import { codeAt, nextNonce, sendTransaction, signCall } from '../chain/anchor/transaction.ts'

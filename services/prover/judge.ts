@@ -1,4 +1,5 @@
-import type { AnsweredContent, JudgedContent } from '../catalog/proofs-work.ts'
+import type { AnsweredContent } from '../catalog/proofs-challenging.ts'
+import type { JudgedContent } from '../catalog/proofs-stating.ts'
 import { statementOf } from '../core/proof/check-proof.ts'
 import { nonceOf, type ChallengeSource } from '../core/proof/challenge.ts'
 import { judgeHolders, type PossessionAnswer } from '../core/proof/judge-holders.ts'

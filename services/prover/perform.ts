@@ -1,17 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Database } from '../catalog/database.ts'
 import { leavesOf, statementsOf, type ProofState } from '../catalog/proofs.ts'
-import {
-  beginChallenging,
-  beginStating,
-  challengeProgress,
-  finishProof,
-  saveManifest,
-  saveSignature,
-  saveStatements,
-  unjudgedContents,
-  type LeasedProof,
-} from '../catalog/proofs-work.ts'
+import { beginChallenging, challengeProgress, unjudgedContents } from '../catalog/proofs-challenging.ts'
+import { finishProof, type LeasedProof } from '../catalog/proofs-lease.ts'
+import { beginStating, saveManifest, saveSignature, saveStatements } from '../catalog/proofs-stating.ts'
 import { CHALLENGES, type Wakes } from '../catalog/wake.ts'
 import { chainIdOf } from '../chain/anchor/transaction.ts'
 import type { ChainKey } from '../chain/chain-key.ts'

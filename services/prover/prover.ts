@@ -1,4 +1,4 @@
-import { noteProofFailure, releaseProof, renewProof, takeProof, type LeasedProof } from '../catalog/proofs-work.ts'
+import { noteProofFailure, releaseProof, renewProof, takeProof, type LeasedProof } from '../catalog/proofs-lease.ts'
 import { PROOFS } from '../catalog/wake.ts'
 import { RpcFailure } from '../chain/rpc-failure.ts'
 import { hasCode, HoldfastError } from '../core/errors.ts'
