@@ -2,6 +2,8 @@
 
 /** How functions are called: the first four bytes of the hash of their signature. */
 export const SELECTORS = {
+  'timestamp(bytes32)': '0x4d003070',
+  'getTimestamp(bytes32)': '0xd45c4435',
   'query((address,string[],bytes)[])': '0xa780bab6',
   'resolver(bytes32)': '0x0178b8bf',
   'contenthash(bytes32)': '0xbc1c58d1',
@@ -37,11 +39,15 @@ export const SELECTORS = {
   'getApproved(uint256)': '0x081812fc',
   'contractURI()': '0xe8a3d485',
   'aggregate3((address,bool,bytes)[])': '0x82ad56cb',
+  'anchor(bytes32,uint64,uint64,bytes)': '0xc0b587c8',
+  'anchoredAt(address,bytes32)': '0xf8c2919d',
+  'announce(bytes32,uint64,uint64,bytes)': '0xf598bada',
   'read(address,bytes4,bool,uint256,uint256,uint256[])': '0x7b5ddffa',
 } as const
 
 /** The first topic of events: the hash of their signature. */
 export const TOPICS = {
+  'Timestamped(bytes32,uint64)': '0x5aafceeb1c7ad58e4a84898bdee37c02c0fc46e7d24e6b60e8209449f183459f',
   'TransferSingle(address,address,address,uint256,uint256)': '0xc3d58168c5ae7397731d063d5bbf3d657854427343f4c083240f7aacaa2d0f62',
   'TransferBatch(address,address,address,uint256[],uint256[])': '0x4a39dc06d4c0dbc64b70af90fd698a233a518aa5d07e595d983b8c0526c8f7fb',
   'ApprovalForAll(address,address,bool)': '0x17307eab39ab6107e8899845ad3d59bd9653f200f220920489ca2b5937696c31',
@@ -59,17 +65,25 @@ export const TOPICS = {
   'Approval(address,address,uint256)': '0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925',
   'ContractURIUpdated()': '0xa5d4097edda6d87cb9329af83fb3712ef77eeb13738ffe43cc35a4ce305ad962',
   'PermanentURI(string,uint256)': '0xa109ba539900bf1b633f956d63c96fc89b814c7287f7aa50a9216d0b55657207',
+  'Anchored(address,bytes32,uint64,uint64,bytes)': '0xf301ad25d0e9b6001e2f79dcab07de2adc69b7821f1267f134abfb094b1164a3',
+  'Announced(address,bytes32,uint64,uint64,bytes)': '0xc1a6cfa854cccab294642e6dba4f434c8883550e3f7bdf4b82c1a61debd45904',
 } as const
 
 /** How errors begin: the first four bytes of the hash of their signature. */
 export const ERRORS = {
+  'AlreadyTimestamped()': '0x2e267946',
   'ResolverNotFound(bytes)': '0x77209fe8',
   'ResolverNotContract(bytes,address)': '0x1e9535f2',
   'UnsupportedResolverProfile(bytes4)': '0x7b1c461b',
   'ResolverError(bytes)': '0x95c0c752',
   'HttpError(uint16,string)': '0x01800152',
   'OffchainLookup(address,string[],bytes,bytes4,bytes)': '0x556f1830',
+  'AlreadyAnchored()': '0xa0094ce3',
 } as const
+
+/** Code as it lies at an address. */
+export const PIN_ANCHOR =
+  '0x608080604052600436101561001357600080fd5b60003560e01c908163c0b587c8146100e957508063f598bada1461009d5763f8c2919d1461004057600080fd5b346100985760403660031901126100985760043573ffffffffffffffffffffffffffffffffffffffff811680910361009857600052600060205260406000206024356000526020526020604060002054604051908152f35b600080fd5b34610098577fc1a6cfa854cccab294642e6dba4f434c8883550e3f7bdf4b82c1a61debd459046100e46100cf36610190565b6040969496959193955193849333978561020e565b0390a3005b34610098576100f736610190565b92939491336000526000602052604060002086600052602052604060002054610166577ff301ad25d0e9b6001e2f79dcab07de2adc69b7821f1267f134abfb094b1164a39383926100e4923360005260006020526040600020896000526020524260406000205533978561020e565b7fa0094ce30000000000000000000000000000000000000000000000000000000060005260046000fd5b6080600319820112610098576004359160243567ffffffffffffffff81168103610098579160443567ffffffffffffffff81168103610098579160643567ffffffffffffffff811161009857826023820112156100985780600401359267ffffffffffffffff84116100985760248483010111610098576024019190565b9267ffffffffffffffff8593816080979416865216602085015260606040850152816060850152848401376000828201840152601f01601f191601019056fea164736f6c6343000825000a'
 
 /** Code as it lies at an address. */
 export const TOKEN_PROBE =

@@ -17,6 +17,7 @@ import { HoldfastError } from './core/errors.ts'
 import type { NodeIdentity } from './core/node-key.ts'
 import { SECOND_MS } from './core/units.ts'
 import { chainPool } from './chain-pool.ts'
+import { proofParts } from './proof-parts.ts'
 import { domainLinks } from './domain-links.ts'
 import type { Config } from './runtime/config.ts'
 import { webApplication } from './runtime/http/application.ts'
@@ -38,6 +39,7 @@ import { startScheduler } from './scheduler/scheduler.ts'
 import { DEFAULT_SCHEDULER_SETTINGS } from './scheduler/settings.ts'
 import { createSync } from './scheduler/sync.ts'
 import { sessionGate, syncRoutes } from './scheduler/sync-routes.ts'
+import { startProver } from './prover/prover.ts'
 import { startVerifier } from './verifier/verifier.ts'
 
 /** The tenant whose token the configuration names. */
@@ -73,6 +75,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
   }
   const links = domainLinks(config)
   const pool = chainPool(config)
+  const proofs = proofParts(config)
   using api = createApi({
     db,
     wakes,
@@ -83,6 +86,8 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     masters,
     links,
     readsChain: pool !== undefined,
+    signer: proofs?.signer,
+    anchorKinds: proofs?.kinds ?? [],
     gatewayHosts: config.HOLDFAST_GATEWAY_HOSTS,
     log,
   })
@@ -113,6 +118,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     startRepublisher({ db, wakes, masters, targets: [dht, ...config.HOLDFAST_ROUTERS.map(routerTarget)], log, signal }),
     startFollower({ db, wakes, links, log, signal }),
     ...(pool === undefined ? [] : [startVerifier({ db, wakes, pool, log, signal })]),
+    ...(proofs === undefined ? [] : [startProver({ db, wakes, pool, ...proofs, keep: api.keep, log, signal })]),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),
   ])

@@ -1,8 +1,6 @@
 import { Ens } from './chain/ens/ens.ts'
-import type { Hex } from './chain/hex.ts'
 import { chainPool } from './chain-pool.ts'
 import type { ProviderPool } from './chain/provider-pool.ts'
-import { HoldfastError } from './core/errors.ts'
 import { dnsLookup } from './naming/dns-lookup.ts'
 import { parseDnsLinks, type DnsLink, type TxtLookup } from './naming/dnslink.ts'
 import { ensLookup, type EnsLookup } from './naming/ens-link.ts'
@@ -24,17 +22,6 @@ export function domainLinks(config: Config): {
 }
 
 function ensOf(pool: ProviderPool, config: Config): Ens {
-  const registry = contractOf(config, 'HOLDFAST_ENS_REGISTRY')
-  const universalResolver = contractOf(config, 'HOLDFAST_ENS_UNIVERSAL_RESOLVER')
+  const { HOLDFAST_ENS_REGISTRY: registry, HOLDFAST_ENS_UNIVERSAL_RESOLVER: universalResolver } = config
   return new Ens({ pool, ...(registry && { registry }), ...(universalResolver && { universalResolver }) })
-}
-
-function contractOf(
-  config: Config,
-  setting: 'HOLDFAST_ENS_REGISTRY' | 'HOLDFAST_ENS_UNIVERSAL_RESOLVER',
-): Hex | undefined {
-  const address = config[setting]
-  if (address === undefined) return undefined
-  if (/^0x[0-9a-f]{40}$/i.test(address)) return address as Hex
-  throw new HoldfastError('CONFIG', `${setting} is no address of a contract.`)
 }

@@ -45,6 +45,7 @@ interface Secrets {
   joinToken: string
   secretsKey: string
   masterKey: string
+  proofKey: string
 }
 
 async function startCluster(config: Config, signal: AbortSignal): Promise<void> {
@@ -96,6 +97,7 @@ function controlRole(data: string, database: string, secrets: Secrets): Paramete
     HOLDFAST_JOIN_TOKEN: secrets.joinToken,
     HOLDFAST_SECRETS_KEY: secrets.secretsKey,
     HOLDFAST_MASTER_KEY: secrets.masterKey,
+    HOLDFAST_PROOF_KEY: secrets.proofKey,
   })
   return { name: CONTROL, program: [PROGRAM], env, logFile: join(data, 'logs', 'control.log') }
 }
@@ -118,6 +120,8 @@ function nodeRole(config: Config, data: string, secrets: Secrets, index: number)
   delete env['HOLDFAST_TOKEN']
   delete env['HOLDFAST_SECRETS_KEY']
   delete env['HOLDFAST_MASTER_KEY']
+  delete env['HOLDFAST_PROOF_KEY']
+  delete env['HOLDFAST_ANCHOR_KEY']
   return { name, program: [PROGRAM], env, logFile: join(data, 'logs', `${name}.log`) }
 }
 
@@ -189,6 +193,7 @@ async function readSecrets(data: string, config: Config): Promise<Secrets> {
   return {
     secretsKey: config.HOLDFAST_SECRETS_KEY ?? (await keptSecret(join(data, 'secrets-key'), randomText)),
     masterKey: config.HOLDFAST_MASTER_KEY ?? (await keptSecret(join(data, 'master-key'), randomKey)),
+    proofKey: config.HOLDFAST_PROOF_KEY ?? (await keptSecret(join(data, 'proof-key'), randomHex)),
     token: config.HOLDFAST_TOKEN ?? (await keptSecret(join(data, 'token'), makeToken)),
     joinToken: config.HOLDFAST_JOIN_TOKEN ?? (await keptSecret(join(data, 'join-token'), randomText)),
   }
@@ -196,6 +201,10 @@ async function readSecrets(data: string, config: Config): Promise<Secrets> {
 
 function randomKey(): string {
   return randomBytes(32).toString('base64')
+}
+
+function randomHex(): string {
+  return randomBytes(32).toString('hex')
 }
 
 function randomText(): string {

@@ -7,6 +7,8 @@ import type { Seal } from '../catalog/sealed-secret.ts'
 import type { Caller } from '../catalog/tokens.ts'
 import type { Wakes } from '../catalog/wake.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
+import type { AnchorKind } from '../core/proof/proof-file.ts'
+import type { Signer } from '../core/proof/typed-data.ts'
 import { GIB } from '../core/units.ts'
 import { door, type Door } from '../runtime/http/mount.ts'
 import { openApi } from '../runtime/http/openapi.ts'
@@ -25,12 +27,14 @@ import { createDelegates } from './pins/delegates.ts'
 import { detailsRoute } from './pins/details.ts'
 import { pinningServiceRoutes } from './pins/pinning-service.ts'
 import { policyRoutes } from './policies.ts'
+import { proofRoutes } from './proofs.ts'
 import { route, type ApiRoute } from './route.ts'
 import type { DomainLinks } from './site-domain.ts'
 import type { GatewayHost } from '../core/gateway-host.ts'
 import { siteRoutes } from './sites.ts'
 import { tokenRoutes } from './tokens.ts'
 import { IntakeClient } from './uploads/intake-client.ts'
+import { keepDocument, type KeepDocument } from './uploads/keep-document.ts'
 import { uploadRoutes } from './uploads/uploads.ts'
 import { usageRoutes } from './usage.ts'
 
@@ -49,6 +53,10 @@ export interface ApiParts {
   links: DomainLinks
   /** Whether a chain is read, so that collections can be verified. */
   readsChain: boolean
+  /** Signs proofs and reports; undefined: there are none that are signed. */
+  signer?: Signer | undefined
+  /** What proofs can be anchored in. */
+  anchorKinds?: readonly AnchorKind[]
   /** The gateways' host table: which URLs sites have. */
   gatewayHosts: readonly GatewayHost[]
   log: Log
@@ -64,6 +72,8 @@ const DEFAULT_API_LIMITS: ApiLimits = { ...DEFAULT_GATE_LIMITS, uploadBytes: 1_0
 
 export interface Api extends Disposable {
   door: Door
+  /** Keeps a document for an account; see `keepDocument`. */
+  keep: KeepDocument
   routes: readonly ApiRoute[]
 }
 
@@ -78,7 +88,9 @@ export function createApi(parts: ApiParts): Api {
   const limits = { ...DEFAULT_API_LIMITS, ...parts.limits }
   const intake = new IntakeClient(parts.identity)
   const delegates = createDelegates(parts.db, parts.identity.publicKey)
-  const shared = { ...parts, delegates, intake, maxUploadBytes: limits.uploadBytes }
+  const stores = { ...parts, intake, maxUploadBytes: limits.uploadBytes }
+  const keep: KeepDocument = (tenantId, document) => keepDocument(stores, tenantId, document)
+  const shared = { ...stores, delegates, keep, anchorKinds: parts.anchorKinds ?? ['none'] }
   const routes: ApiRoute[] = [
     ...pinningServiceRoutes(shared),
     batchRoute(shared),
@@ -94,12 +106,14 @@ export function createApi(parts: ApiParts): Api {
     ...followRoutes(shared),
     ...siteRoutes(shared),
     ...collectionRoutes(shared),
+    ...proofRoutes(shared),
     ...usageRoutes(shared),
     landingRoute(),
   ]
   const all = [...routes, documentRoute(routes)]
   return {
     routes: all,
+    keep,
     door: door<Caller>(all, createGate(parts.authenticator, limits)),
     [Symbol.dispose]: () => intake[Symbol.dispose](),
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Database } from '../catalog/database.ts'
 import {
@@ -16,10 +17,14 @@ import { PAGE_POLICY, reportPage } from '../core/collection-report/report-page.t
 import { reportJson, reportLines, type ReportHead } from '../core/collection-report/report.ts'
 import { VERDICTS } from '../core/collection-report/verdict.ts'
 import { HoldfastError } from '../core/errors.ts'
+import { ReportSignature, signReport } from '../core/proof/report-signature.ts'
+import type { Signer } from '../core/proof/typed-data.ts'
 import { parseTokenId } from '../core/token-uri/token-id.ts'
 import { KIB } from '../core/units.ts'
 import { json, textAnswer } from '../runtime/http/route.ts'
+import { refuseWithoutKey } from './proofs.ts'
 import { route, type ApiRoute } from './route.ts'
+import type { KeepDocument } from './uploads/keep-document.ts'
 
 const MOST_IDS = 10_000
 /** Tokens of each verdict on a page. */
@@ -73,12 +78,15 @@ const VerificationPath = CollectionPath.extend({ id: z.uuid() })
 export interface CollectionParts {
   db: Database
   wakes: Wakes
+  /** Signs reports; undefined: they are not signed. */
+  signer?: Signer | undefined
+  keep: KeepDocument
   /** Whether somebody looks at collections here. */
   readsChain: boolean
 }
 
 /** What the contract of a collection points to, and who has it. */
-export function collectionRoutes({ db, wakes, readsChain }: CollectionParts): ApiRoute[] {
+export function collectionRoutes({ db, wakes, signer, keep, readsChain }: CollectionParts): ApiRoute[] {
   const found = async (tenantId: number, params: { caip19: string; id: string }): Promise<Verification> => {
     const collection = collectionText(collectionIn(params))
     return (await getVerification(db, tenantId, { collection, id: params.id })) ?? notFound()
@@ -128,6 +136,27 @@ export function collectionRoutes({ db, wakes, readsChain }: CollectionParts): Ap
     route(
       {
         method: 'GET',
+        path: '/v1/collections/{caip19}/verifications/{id}.signature.json',
+        summary: 'The signature of the report in JSON, by the key of the service',
+        access: 'pins:read',
+        params: VerificationPath,
+        answers: { 200: ReportSignature },
+      },
+      async ({ caller, params }) => {
+        const run = await found(caller.tenantId, params)
+        refuseWithoutKey(signer)
+        const head = headOf(run)
+        const sha256 = createHash('sha256')
+        for await (const text of reportJson(head, () => reportedTokens(db, head.id))) sha256.update(text)
+        const { collection, block } = head
+        const { chainId } = parseCollectionId(collection)
+        const reportSha256 = sha256.digest('hex')
+        return { status: 200, body: signReport(signer, { chainId: Number(chainId), collection, reportSha256, block }) }
+      },
+    ),
+    route(
+      {
+        method: 'GET',
         path: '/v1/collections/{caip19}/verifications/{id}.json',
         summary: 'The report in canonical JSON (RFC 8785)',
         access: 'pins:read',
@@ -137,6 +166,22 @@ export function collectionRoutes({ db, wakes, readsChain }: CollectionParts): Ap
       async ({ caller, params }) => {
         const { id, ...head } = headOf(await found(caller.tenantId, params))
         return { status: 200, body: reportJson({ id, ...head }, () => reportedTokens(db, id)) }
+      },
+    ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/collections/{caip19}/verifications/{id}/pin',
+        summary: 'Keep the report in JSON like a file of the account, pinned under the default policy',
+        access: 'pins:write',
+        params: VerificationPath,
+        answers: { 201: z.object({ cid: z.string() }) },
+      },
+      async ({ caller, params, signal }) => {
+        const head = headOf(await found(caller.tenantId, params))
+        const text = reportJson(head, () => reportedTokens(db, head.id))
+        const cid = await keep(caller.tenantId, { name: `report ${head.id}`, text, signal })
+        return { status: 201, body: { cid } }
       },
     ),
     route(

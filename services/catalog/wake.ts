@@ -25,6 +25,10 @@ export const RULES = 'rules'
 export const NAMES = 'names'
 /** A look at a collection, by its id, has ended. */
 export const VERIFICATIONS = 'verifications'
+/** Nodes were challenged; the key is the number of one. */
+export const CHALLENGES = 'challenges'
+/** A proof, by its id, has got further. */
+export const PROOFS = 'proofs'
 
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20

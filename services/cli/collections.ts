@@ -44,6 +44,8 @@ const verify: Command = {
       help: 'holders read their copies back from disk first; those that do not are not counted',
     },
     report: { type: 'string', value: '<file>', help: 'write the report: .json, .ndjson or .html' },
+    signature: { type: 'string', value: '<file>', help: 'write the signature of the report in JSON' },
+    pin: { type: 'boolean', help: 'keep the report in JSON, pinned, and print its CID' },
     timeout: { type: 'string', default: '30m', help: 'longest wait, such as 90s' },
   },
   async run({ operands, flags, output, signal, api }) {
@@ -57,6 +59,14 @@ const verify: Command = {
     const done = await waitFor(client, `${path}/${id}`, { output, timeoutMs, signal })
     if (report !== undefined) {
       await writeFile(report.file, await client.text(`${path}/${id}.${report.format}`, { signal }))
+    }
+    const signature = textFlag(flags, 'signature')
+    if (signature !== undefined) {
+      await writeFile(signature, await client.text(`${path}/${id}.signature.json`, { signal }))
+    }
+    if (flags['pin'] === true) {
+      const { cid } = await client.post<{ cid: string }>(`${path}/${id}/pin`, undefined, { signal })
+      note(output, `the report is kept as ${cid}`)
     }
     print(output, done, (view) => (output.quiet ? view.id : text(view, output)))
     judge(done, failOn)

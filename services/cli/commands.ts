@@ -8,6 +8,7 @@ import { nameCommands } from './names.ts'
 import { nodeCommands } from './nodes.ts'
 import { pinCommands } from './pins.ts'
 import { policyCommands } from './policies.ts'
+import { proofCommands } from './proofs.ts'
 import { siteCommands } from './sites.ts'
 import { status } from './status.ts'
 import { tokenCommands } from './tokens.ts'
@@ -23,6 +24,7 @@ export const COMMANDS: readonly Command[] = [
   ...siteCommands,
   ...followCommands,
   ...collectionCommands,
+  ...proofCommands,
   status,
   ...nodeCommands,
   ...carCommands,

@@ -11,6 +11,7 @@ export const SCOPES = [
   'nodes:admin',
   'tokens:admin',
   'collections:write',
+  'proofs:write',
   'gateway:read',
 ] as const
 

@@ -11,10 +11,11 @@ import { GatewayRules } from './gateway-rules.ts'
 /** A root: CIDv1, base32. */
 const Root = z.string().max(512)
 const Count = z.number().int().nonnegative()
+const PublicKey = z.base64url().length(43)
 
 /** Who a node is, sent at registration. `proof` is an Ed25519 signature over {@link registrationMessage}. */
 export const Registration = z.strictObject({
-  publicKey: z.base64url().length(43).describe('Ed25519, 32 bytes'),
+  publicKey: PublicKey.describe('Ed25519, 32 bytes'),
   joinToken: z.string().optional().describe('Needed the first time'),
   name: z
     .string()
@@ -97,9 +98,39 @@ export const InventorySlice = z.strictObject({
 })
 export type InventorySlice = z.infer<typeof InventorySlice>
 
+/** Some blocks of a root are to be answered for; see core/proof/challenge.ts. */
+export const PossessionChallenge = z.strictObject({
+  id: z.string().regex(/^\d{1,18}$/),
+  root: Root,
+  nonce: z.string().regex(/^0x[0-9a-f]{64}$/),
+  subjects: z.array(PublicKey).min(1).max(8).describe('Whose challenges: its own, and those of others that it checks'),
+})
+export type PossessionChallenge = z.infer<typeof PossessionChallenge>
+
+export const PossessionReport = z.strictObject({
+  id: z.string().regex(/^\d{1,18}$/),
+  /** Of the whole DAG; both 0 when the node does not hold it. */
+  blocks: Count,
+  bytes: Count,
+  answers: z
+    .array(
+      z.strictObject({
+        subject: PublicKey,
+        /** 32 bytes for each place; zeros for a block that it does not have. */
+        answers: z.base64url().max(2_560),
+        /** Over `possessionMessage`. */
+        signature: z.base64url().length(86),
+      }),
+    )
+    .max(8),
+})
+export type PossessionReport = z.infer<typeof PossessionReport>
+
 export const SyncRequest = z.strictObject({
   beat: Beat,
   reports: z.array(Report).max(1_000),
+  possessions: z.array(PossessionReport).max(100).optional().describe('Answers to challenges'),
+  challenges: z.number().int().min(0).max(100).optional().describe('How many challenges it takes now'),
   inventory: InventorySlice.optional(),
   damaged: z
     .array(Root)
@@ -161,6 +192,8 @@ export type Directory = z.infer<typeof Directory>
 
 export const SyncResponse = z.strictObject({
   work: z.array(Work),
+  /** Present when there are any, and the node takes some. */
+  challenges: z.array(PossessionChallenge).optional(),
   /** Present when it differs from the version the node named. */
   directory: Directory.optional(),
   /** Present when they differ from the version the node named. */

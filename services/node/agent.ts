@@ -12,6 +12,7 @@ import type { Inventory } from './inventory.ts'
 import type { Jobs } from './jobs.ts'
 import type { NamesFeed } from './names-feed.ts'
 import type { Outbox } from './outbox.ts'
+import type { Possessions } from './possessions.ts'
 import type { RulesFolder } from './rules-folder.ts'
 
 export interface AgentOptions {
@@ -25,6 +26,8 @@ export interface AgentOptions {
   /** Names that the gateway serves; undefined on a node without one. */
   names?: NamesFeed | undefined
   jobs: Jobs
+  /** Answers challenges; undefined on a node that takes none. */
+  possessions?: Possessions | undefined
   outbox: Outbox
   inventory: Inventory
   beat: () => Promise<Beat>
@@ -39,6 +42,8 @@ export interface AgentOptions {
 const DEFAULT_WAIT_MS = 10 * SECOND_MS
 const MAX_REPORTS = 1_000
 const MAX_DAMAGED = 1_000
+/** Some hundred kilobytes. */
+const MAX_POSSESSIONS = 50
 const NO_ROOM = { slots: 0, seeks: 0 }
 /** Reports that come within this time travel together. */
 const GATHER_MS = 20
@@ -154,23 +159,29 @@ class Session {
   }
 
   async #sync({ inventory, ...rest }: Pick<SyncRequest, 'slots' | 'seeks' | 'waitMs' | 'inventory'>): Promise<void> {
-    const { control, directory, rules, names, jobs, outbox } = this.#options
+    const { control, directory, rules, names, jobs, possessions, outbox } = this.#options
     const beat = await this.#options.beat()
     const reports = outbox.take(MAX_REPORTS)
     const damaged = outbox.takeDamaged(MAX_DAMAGED)
+    const answers = outbox.takePossessions(MAX_POSSESSIONS)
     let told: GatewayRules | undefined
     const versions = {
       directory: directory.current.version,
       ...(rules && { rules: rules.version }),
       ...(names && { names: names.heard }),
     }
-    const request = { beat, reports, ...(damaged.length > 0 && { damaged }), ...versions, ...rest }
+    const proving = {
+      ...(answers.length > 0 && { possessions: answers }),
+      ...(possessions && { challenges: possessions.free }),
+    }
+    const request = { beat, reports, ...(damaged.length > 0 && { damaged }), ...proving, ...versions, ...rest }
     try {
       const call = inventory === undefined ? request : { ...request, inventory }
       const answer = await control.sync(this.#session, call, this.#signal)
       if (answer.directory !== undefined) await this.#replaceDirectory(answer.directory)
       jobs.abandon(answer.stale)
       jobs.accept(answer.work)
+      possessions?.accept(answer.challenges ?? [])
       if (answer.inventoryWanted) this.#options.inventory.begin()
       if (answer.names !== undefined) names?.hear(answer.names)
       if (answer.clockMs !== undefined) rules?.heardClock(answer.clockMs)
@@ -178,6 +189,7 @@ class Session {
     } catch (error) {
       outbox.giveBack(reports)
       outbox.addDamaged(damaged)
+      outbox.addPossessions(answers)
       throw error
     }
     if (told !== undefined) await this.#replaceRules(told)

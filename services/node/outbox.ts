@@ -1,17 +1,18 @@
-import type { Report } from '../core/sync.ts'
+import type { PossessionReport, Report } from '../core/sync.ts'
 
 /**
  * Reports that wait to be sent. Of progress under one lease only the newest counts, and none after the outcome. Beside
- * them, roots that the disk has damaged, each once.
+ * them, roots that the disk has damaged, each once, and answers to challenges.
  */
 export class Outbox {
   #outcomes: Report[] = []
   readonly #progress = new Map<string, Report>()
   readonly #damaged = new Set<string>()
+  #possessions: PossessionReport[] = []
   #wake: () => void = () => {}
 
   get size(): number {
-    return this.#outcomes.length + this.#progress.size + this.#damaged.size
+    return this.#outcomes.length + this.#progress.size + this.#damaged.size + this.#possessions.length
   }
 
   add(report: Report): void {
@@ -50,6 +51,15 @@ export class Outbox {
     const roots = [...this.#damaged].slice(0, max)
     for (const root of roots) this.#damaged.delete(root)
     return roots
+  }
+
+  addPossessions(reports: readonly PossessionReport[]): void {
+    this.#possessions.push(...reports)
+    this.#wake()
+  }
+
+  takePossessions(max: number): PossessionReport[] {
+    return this.#possessions.splice(0, max)
   }
 
   /** Resolves when there is something to send. */

@@ -22,6 +22,7 @@ import { Jobs } from './jobs.ts'
 import { NamesFeed } from './names-feed.ts'
 import { meetNeighbours } from './neighbours.ts'
 import { Outbox } from './outbox.ts'
+import { Possessions } from './possessions.ts'
 import { RulesFolder } from './rules-folder.ts'
 
 export interface NodeConfig {
@@ -101,6 +102,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
   const names = await NamesFeed.open(join(config.folder, 'names-feed.json'), gateway.names, { log })
   const outbox = new Outbox()
   const jobs = opened.use(new Jobs({ store, client: transferClient, peer: peer.client, outbox, log }))
+  const possessions = opened.use(new Possessions({ store, identity, outbox, log }))
   const beats = new BeatSource({ store, peer: peer.client, capacityBytes: config.capacityBytes })
 
   const stop = new AbortController()
@@ -120,6 +122,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
     rules,
     names,
     jobs,
+    possessions,
     outbox,
     inventory: new Inventory(store),
     beat: () => beats.next(),

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
 import {
+  address,
   anyText,
   count,
   duration,
@@ -137,11 +138,24 @@ export const SETTINGS = {
     secret: true as const,
   },
   HOLDFAST_CHAIN_QUORUM: setting(count(1, 100), '1', 'How many of HOLDFAST_CHAIN_RPC must give the same answer'),
-  HOLDFAST_ENS_REGISTRY: optional(anyText, 'Address of the registry of ENS; that of the main chain when unset'),
+  HOLDFAST_ENS_REGISTRY: optional(address, 'Address of the registry of ENS; that of the main chain when unset'),
   HOLDFAST_ENS_UNIVERSAL_RESOLVER: optional(
-    anyText,
+    address,
     'Address of the Universal Resolver of ENS, by which names are read before the registry is; that of the main chain when both are unset',
   ),
+  HOLDFAST_PROOF_KEY: secret(
+    'Control plane: signs proofs and reports of collections; a secp256k1 key, 32 bytes in hex; without it there are no proofs',
+  ),
+  HOLDFAST_PROOF_SIGNER: optional(
+    address,
+    'Address of a contract that takes signatures by HOLDFAST_PROOF_KEY for its own (ERC-1271); that of the key when unset',
+  ),
+  HOLDFAST_ANCHOR_KEY: secret('Control plane: pays for transactions that anchor proofs; HOLDFAST_PROOF_KEY when unset'),
+  HOLDFAST_EAS: optional(
+    address,
+    'Contract of the Ethereum Attestation Service on the chain of HOLDFAST_CHAIN_RPC, where proofs can be anchored',
+  ),
+  HOLDFAST_PIN_ANCHOR: optional(address, 'Contract contracts-abi/src/PinAnchor.sol on that chain; likewise'),
   HOLDFAST_GATEWAY_REQUEST_RATE: setting(
     count(0, 1_000_000),
     '1000',

@@ -47,6 +47,11 @@ export function url(value: string): string {
   return value.replace(/\/+$/, '')
 }
 
+export function address(value: string): `0x${string}` {
+  if (!/^0x[0-9a-f]{40}$/i.test(value)) throw new Error('an address: 0x and 40 digits')
+  return value.toLowerCase() as `0x${string}`
+}
+
 export function urls(value: string): string[] {
   try {
     return [...new Set(list(value).map(url))]

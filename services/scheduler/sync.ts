@@ -6,18 +6,20 @@ import { noteReader, readFeedEnd, readNamePage } from '../catalog/names-feed.ts'
 import { applyInventory, noteInventory } from '../catalog/inventory.ts'
 import { checkSession, holdSession, recordBeat, type NodeSession } from '../catalog/nodes-beat.ts'
 import { createChallenge } from '../catalog/nodes-joining.ts'
+import { returnChallenges, saveAnswers, takeChallenges } from '../catalog/possession-challenges.ts'
 import { doubtReplicas } from '../catalog/replicas-doubted.ts'
 import { applyReports } from '../catalog/replicas-reports.ts'
 import { claimWork, returnWork, type ClaimedWork } from '../catalog/replicas-work.ts'
 import type { Seal } from '../catalog/sealed-secret.ts'
 import { hashToken } from '../catalog/token-text.ts'
-import { NAMES, RECONCILE, RULES, type Wakes } from '../catalog/wake.ts'
+import { CHALLENGES, NAMES, PROOFS, RECONCILE, RULES, type Wakes } from '../catalog/wake.ts'
 import { cidKey } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { FeedPlace, NamePage } from '../core/name-feed.ts'
 import type {
   Directory,
   InventorySlice,
+  PossessionChallenge,
   Registered,
   Registration,
   SyncRequest,
@@ -82,11 +84,17 @@ export function createSync(
       if (node.hasMoved) wakes.announce(DIRECTORY)
       const stale = await takeReports(db, node, request, all)
       if (isReconciled(request)) wakes.announce(RECONCILE)
+      if (request.possessions !== undefined) {
+        await saveAnswers(db, node.nodeId, request.possessions)
+        wakes.announce(PROOFS)
+      }
       const inventoryWanted = node.inventoryWanted && request.inventory === undefined
       const isNews = stale.length > 0
-      const { work, directory: found, rules: told, names: end } = await nextWork(request, { node, isNews, signal })
+      const next = await nextWork(request, { node, isNews, signal })
+      const { work, challenges, directory: found, rules: told, names: end } = next
       return {
         work: work.map((claimed) => toWork(claimed, all.leaseMs)),
+        ...(challenges.length > 0 && { challenges }),
         ...(found.version !== request.directory && { directory: found }),
         ...(isNewer(told, request) && { rules: told.rules }),
         ...(isFurther(end, request) && { names: end }),
@@ -112,10 +120,19 @@ export function createSync(
   async function nextWork(
     request: SyncRequest,
     { node, isNews, signal }: { node: NodeSession; isNews: boolean; signal: AbortSignal },
-  ): Promise<{ work: ClaimedWork[]; directory: Directory; rules: TimedRules; names: string }> {
+  ): Promise<{
+    work: ClaimedWork[]
+    challenges: PossessionChallenge[]
+    directory: Directory
+    rules: TimedRules
+    names: string
+  }> {
     const bell = new Bell()
     const stops = [
       wakes.on(NODE, (key) => {
+        if (key === undefined || key === String(node.nodeId)) bell.ring()
+      }),
+      wakes.on(CHALLENGES, (key) => {
         if (key === undefined || key === String(node.nodeId)) bell.ring()
       }),
       wakes.on(DIRECTORY, bell.ring),
@@ -127,16 +144,17 @@ export function createSync(
       for (;;) {
         signal.throwIfAborted()
         const work = await claimWork(db, node, { ...all, slots: request.slots, seeks: request.seeks })
+        const challenges = await takeChallenges(db, node.nodeId, request.challenges ?? 0)
         const current = await directory.read()
         const inForce = await rules.read()
         const end = await names.read()
-        if (signal.aborted) await returnWork(db, node.nodeId, work)
+        if (signal.aborted) await Promise.all([returnWork(db, node.nodeId, work), returnChallenges(db, challenges)])
         signal.throwIfAborted()
         const leftMs = deadline - performance.now()
         const isTold = current.version === request.directory && !isNewer(inForce, request) && !isFurther(end, request)
-        if (work.length > 0 || isNews || !isTold || leftMs <= 0) {
+        if (work.length > 0 || challenges.length > 0 || isNews || !isTold || leftMs <= 0) {
           if (work.some(({ verb }) => verb === 'hold')) wakes.announce(RECONCILE)
-          return { work, directory: current, rules: inForce, names: end }
+          return { work, challenges, directory: current, rules: inForce, names: end }
         }
         await bell.wait(Math.min(leftMs, all.lookMs), signal)
       }

@@ -9,6 +9,7 @@ import { benchGateway } from './gateway.ts'
 import { benchNames } from './names.ts'
 import { benchNaming } from './naming.ts'
 import { benchPins } from './pins.ts'
+import { benchProof } from './proof.ts'
 import { benchRemote } from './remote.ts'
 import { printRows, type Row } from './rows.ts'
 import { benchTokenUris } from './token-uris.ts'
@@ -30,6 +31,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   uris: benchTokenUris,
   chain: benchChain,
   collections: benchCollections,
+  proof: benchProof,
 }
 
 const wanted = process.argv.slice(2)

@@ -4,6 +4,7 @@ import { SCOPES } from '../../services/core/scopes.ts'
 import type { ApiRoute } from '../../services/api/route.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
 import { rawCid } from '../support/cids.ts'
+import { TEST_KEY } from '../support/proofs.ts'
 import { failure } from '../support/web.ts'
 
 const cid = rawCid('owned').toString()
@@ -24,8 +25,10 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
   const { name } = await api.json<{ name: string }>('POST', '/v1/names', { body: { label: 'secret' } })
   await api.json('PUT', `/v1/follows/${name}`, { body: {} })
   const look = await api.json<{ id: string }>('POST', `/v1/collections/${COLLECTION}/verifications`, { body: {} })
+  const proof = await api.json<{ id: string }>('POST', '/v1/proofs', { body: {} })
   return {
     '/access/{cid}': cid,
+    '/proofs/{id}': proof.id,
     '/follows/{name}': name,
     '/sites/{site}': 'secret',
     '/names/{name}': name,
@@ -43,7 +46,7 @@ function bodyOf({ spec }: ApiRoute): unknown {
   if (spec.path.startsWith('/v1/policies')) return policy
   if (spec.path === '/v1/access/{cid}') return { token: true }
   if (spec.path === '/v1/sites/{site}/versions') return { pin: NOBODYS_ID }
-  if (spec.path.endsWith('/verifications')) return {}
+  if (spec.path.endsWith('/verifications') || spec.path === '/v1/proofs') return {}
   if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
   return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }
 }
@@ -64,7 +67,7 @@ function namesBelonging({ spec }: ApiRoute): boolean {
 }
 
 test("another account's id is not found, on every route that takes one", async (t) => {
-  await using api = await openTestApi({ readsChain: true })
+  await using api = await openTestApi({ readsChain: true, signer: TEST_KEY })
   const ids = await belongings(api)
   const routes = api.api.routes.filter(namesBelonging)
   assert.ok(routes.length >= 6)
@@ -102,7 +105,7 @@ test("another account's id is not found, on every route that takes one", async (
 })
 
 test("lists and figures show nothing of another account's", async () => {
-  await using api = await openTestApi({ readsChain: true })
+  await using api = await openTestApi({ readsChain: true, signer: TEST_KEY })
   await belongings(api)
   const token = api.otherToken
   const pins = await api.json<{ count: number }>('GET', '/psa/pins?status=queued,pinning,pinned,failed&name=secret', {
@@ -120,7 +123,8 @@ test("lists and figures show nothing of another account's", async () => {
 })
 
 test('every route that is not public refuses a missing token with 401 and a missing scope with 403', async (t) => {
-  await using api = await openTestApi()
+  // One failed login for each route.
+  await using api = await openTestApi({ gateLimits: { failedLoginsPerMinute: 1_000 } })
   const guarded = api.api.routes.filter(({ spec }) => spec.access !== 'public')
   assert.ok(guarded.length > 15)
   for (const route of guarded) {

@@ -10,6 +10,7 @@ import { compileOnce, type CompiledContract } from './solidity.ts'
 import { until } from './until.ts'
 
 const PACKAGES = resolve(import.meta.dirname, '../../node_modules/@foundry-rs')
+const ARTIFACTS = resolve(import.meta.dirname, '../../contracts-abi/artifacts')
 const CONTRACTS = resolve(import.meta.dirname, '../fixtures/contracts')
 /** The first of the accounts that anvil makes and unlocks. */
 const SENDER = '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266'
@@ -20,8 +21,12 @@ export interface TestChain extends AsyncDisposable {
   rpc: JsonRpc
   /** Sends a call to a contract, and waits until it is in a block. */
   send(to: Hex, data: string): Promise<void>
+  /** The same; answers the gas that it used. */
+  gasOf(to: Hex, data: string): Promise<number>
   /** Deploys a contract of test/fixtures/contracts, with the ABI's words of its arguments. */
   deploy(name: string, words?: string): Promise<Hex>
+  /** Deploys a contract of contracts-abi/artifacts. */
+  deployOwn(name: string): Promise<Hex>
   /** Hash of the newest block. */
   head(): Promise<{ number: bigint; hash: Hex }>
 }
@@ -54,9 +59,16 @@ export async function startChain(options: readonly string[] = []): Promise<TestC
     async send(to, data) {
       await transact({ to, data })
     },
+    async gasOf(to, data) {
+      return Number((await transact({ to, data })).gasUsed)
+    },
     async deploy(name, words = '') {
       const { bytecode } = await contract(name)
       return (await transact({ data: `0x${bytecode}${words}` })).contractAddress
+    },
+    async deployOwn(name) {
+      const { bytecode } = JSON.parse(await readFile(join(ARTIFACTS, `${name}.json`), 'utf8')) as CompiledContract
+      return (await transact({ data: `0x${bytecode}` })).contractAddress
     },
     async head() {
       const block = await rpc.call({ method: 'eth_getBlockByNumber', params: ['latest', false] })
@@ -72,6 +84,7 @@ export async function startChain(options: readonly string[] = []): Promise<TestC
 
 interface Receipt {
   status: Hex
+  gasUsed: Hex
   contractAddress: Hex
 }
 

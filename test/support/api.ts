@@ -11,6 +11,8 @@ import { ensureTenant } from '../../services/catalog/tenants.ts'
 import { createToken, makeToken } from '../../services/catalog/tokens.ts'
 import { openWakes, type Wakes } from '../../services/catalog/wake.ts'
 import type { NodeIdentity } from '../../services/core/node-key.ts'
+import type { AnchorKind } from '../../services/core/proof/proof-file.ts'
+import type { Signer } from '../../services/core/proof/typed-data.ts'
 import type { Scope } from '../../services/core/scopes.ts'
 import type { EnsLookup } from '../../services/naming/ens-link.ts'
 import type { TxtLookup } from '../../services/naming/dnslink.ts'
@@ -37,6 +39,9 @@ export interface TestApiOptions {
   lookUpTxt?: TxtLookup
   /** The chain that names of ENS are looked up in; none when undefined. */
   lookUpEns?: EnsLookup
+  /** Signs proofs and reports; none when undefined. */
+  signer?: Signer
+  anchorKinds?: readonly AnchorKind[]
   /** Whether collections can be verified. */
   readsChain?: boolean
   log?: Log
@@ -108,6 +113,8 @@ export async function openTestApi({
   lookUpTxt,
   lookUpEns,
   readsChain = false,
+  signer,
+  anchorKinds = ['none'],
   log = memoryLog().log,
 }: TestApiOptions = {}): Promise<TestApi> {
   await using opening = new AsyncDisposableStack()
@@ -134,6 +141,8 @@ export async function openTestApi({
       masters,
       links: { staticLinks: new Map(), ...(lookUpTxt && { lookUpTxt }), ...(lookUpEns && { lookUpEns }) },
       readsChain,
+      signer,
+      anchorKinds,
       gatewayHosts: [{ host: 'localhost', class: 'subdomain' }],
       log,
       limits: gateLimits,

@@ -4,7 +4,7 @@ import { keccak_256 } from '@noble/hashes/sha3.js'
 import { compile, COMPILER, settingsFor, type AbiEntry, type AbiParameter } from './solidity.ts'
 
 export const CONTRACTS_FOLDER = resolve(import.meta.dirname, '../../contracts-abi')
-const SOURCES = ['TokenProbe.sol']
+const SOURCES = ['PinAnchor.sol', 'TokenProbe.sol']
 
 /** The first four bytes of the hash: how a function is called. */
 export function selectorOf(signature: string): string {

@@ -22,9 +22,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   peer: ['core', 'runtime', 'blocks', 'dag', 'swarm'],
   scheduler: ['core', 'runtime', 'catalog'],
   verifier: ['core', 'runtime', 'catalog', 'chain', 'naming', 'dag'],
+  prover: ['core', 'runtime', 'catalog', 'chain'],
   republisher: ['core', 'runtime', 'catalog', 'naming'],
   console: [],
-  cli: ['core', 'dag'],
+  cli: ['core', 'dag', 'chain'],
 }
 
 /** Packages that only some folders may use, so that what they stand for has one home. */

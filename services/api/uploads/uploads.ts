@@ -16,7 +16,8 @@ import { PinName, PinStatus } from '../pins/pin-schema.ts'
 import { pinView } from '../pins/pin-view.ts'
 import { route, type ApiRoute } from '../route.ts'
 import { firstNodes, type FirstNode } from './first-nodes.ts'
-import { NodeRefused, type Intake, type IntakeAnswer, type IntakeClient } from './intake-client.ts'
+import type { IntakeClient } from './intake-client.ts'
+import { firstCopyOf, sendToFirst } from './send-to-first.ts'
 
 export interface UploadParts {
   db: Database
@@ -125,27 +126,4 @@ function kindOf(contentType: string): 'file' | 'directory' | 'car' {
   const type = contentType.split(';', 1)[0]?.trim().toLowerCase()
   if (type === CAR) return 'car'
   return type === FORM ? 'directory' : 'file'
-}
-
-/** Asks the candidates in turn until one takes the body. From its first byte on the upload is that node's. */
-async function sendToFirst(
-  client: IntakeClient,
-  candidates: readonly FirstNode[],
-  intake: Intake,
-): Promise<{ node: FirstNode; answer: IntakeAnswer }> {
-  let refusal: HoldfastError | undefined
-  for (const node of candidates) {
-    try {
-      return { node, answer: await client.send(node, intake) }
-    } catch (error) {
-      if (!(error instanceof NodeRefused)) throw error
-      refusal = error.cause
-    }
-  }
-  throw refusal ?? new HoldfastError('NO_NODE_AVAILABLE', 'No storage node can take an upload just now.')
-}
-
-/** A node that found blocks missing has committed nothing: its pin is fetched like any other. */
-function firstCopyOf(node: FirstNode, { complete, epoch, bytes, blocks }: IntakeAnswer) {
-  return complete ? { node: node.name, epoch, bytes, blocks } : undefined
 }

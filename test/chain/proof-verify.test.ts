@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, suite, test } from 'node:test'
+import { quantityOf, type Hex } from '../../services/chain/hex.ts'
+import { ProviderPool } from '../../services/chain/provider-pool.ts'
+import type { AnchorKind, ProofFile } from '../../services/core/proof/proof-file.ts'
+import { startChain, type TestChain } from '../support/anvil.ts'
+import { openTestApi, type TestApi } from '../support/api.ts'
+import { askForProof, fileOf, proofIn, startHolders, TEST_KEY, withProver, type Holders } from '../support/proofs.ts'
+import { runCli, type Ran } from '../support/run-cli.ts'
+import { until } from '../support/until.ts'
+
+let chain: TestChain
+let api: TestApi
+let holders: Holders
+let pool: ProviderPool
+let folder: string
+let contracts: Record<Exclude<AnchorKind, 'none'>, Hex>
+const stack = new AsyncDisposableStack()
+const KINDS: readonly Exclude<AnchorKind, 'none'>[] = ['eas-timestamp', 'pin-anchor', 'event']
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'holdfast-verify-'))
+  stack.defer(() => rm(folder, { recursive: true }))
+  chain = stack.use(await startChain())
+  api = stack.use(await openTestApi({ signer: TEST_KEY, anchorKinds: ['none', ...KINDS] }))
+  holders = stack.use(await startHolders(api, 2))
+  pool = new ProviderPool([{ name: 'one', url: chain.url }])
+  const pinAnchor = await chain.deployOwn('PinAnchor')
+  contracts = { 'eas-timestamp': await chain.deploy('FixtureEas'), 'pin-anchor': pinAnchor, event: pinAnchor }
+  await mine(12)
+})
+after(() => stack.disposeAsync())
+
+async function mine(blocks: number): Promise<void> {
+  await chain.rpc.call({ method: 'anvil_mine', params: [quantityOf(blocks)] })
+}
+
+let made = 0
+
+/** A proof that is anchored for good. */
+async function makeProof(anchor: AnchorKind, signer = TEST_KEY): Promise<ProofFile> {
+  const root = await holders.pin(`content ${made++}`)
+  const { id } = await askForProof(api, { pins: [String(root)], anchor })
+  const anchors = { key: TEST_KEY, contracts, lookMs: 30 }
+  return await withProver(api, { pool, anchors, signer }, async () => {
+    if (anchor !== 'none') {
+      await until('an anchor in a block', async () => {
+        const view = await api.json<{ anchor: { state: string } | null }>('GET', `/v1/proofs/${id}`)
+        return view.anchor?.state === 'included'
+      })
+      await mine(12)
+    }
+    assert.equal((await proofIn(api, id, 'done')).error, null)
+    return await fileOf(api, id)
+  })
+}
+
+async function verify(document: unknown, ...words: string[]): Promise<Ran> {
+  const file = join(folder, `proof-${made++}.json`)
+  await writeFile(file, JSON.stringify(document))
+  return await runCli(['proof', 'verify', file, ...words])
+}
+
+suite('proof verify', { timeout: 180_000 }, () => {
+  test('holds a sound proof for sound without asking anybody, and tells what it means', async () => {
+    const proof = await makeProof('none')
+    const { exitCode, stdout, stderr } = await verify(proof)
+    assert.equal(exitCode, 0, stderr)
+    assert.match(stdout, new RegExp(`signed by ${TEST_KEY.address}`))
+    assert.match(stderr, /no promise of permanence/)
+    const asJson = await verify(proof, '--json', '--signer', TEST_KEY.address.toUpperCase().replace('0X', '0x'))
+    assert.equal(asJson.exitCode, 0)
+    assert.equal((JSON.parse(asJson.stdout) as { isValid: boolean }).isValid, true)
+  })
+
+  test('says by its exit code what is wrong', async () => {
+    const proof = await makeProof('none')
+    const other = `0x${'1'.repeat(40)}`
+    assert.equal((await verify(proof, '--signer', other)).exitCode, 5)
+    assert.equal((await verify({ ...proof, signer: other })).exitCode, 5)
+    assert.equal((await verify({ ...proof, leaves: 2 })).exitCode, 5)
+    assert.equal((await verify({ hello: 'world' })).exitCode, 2)
+    assert.equal((await runCli(['proof', 'verify', join(folder, 'nowhere.json')])).exitCode, 2)
+    assert.equal((await verify(proof, '--rpc', 'http://127.0.0.1:1')).exitCode, 7)
+    assert.equal((await verify(proof, '--rpc', chain.url)).exitCode, 0)
+    const [statement] = proof.statements
+    assert.ok(statement)
+    const late = { ...proof, statements: [{ ...statement, validUntil: statement.checkedAt }] }
+    assert.equal((await verify(late)).exitCode, 5)
+  })
+
+  for (const kind of KINDS) {
+    test(`finds an anchor of the kind ${kind} in the chain, and none that was changed`, async () => {
+      const proof = await makeProof(kind)
+      const sound = await verify(proof, '--rpc', chain.url)
+      assert.equal(sound.exitCode, 0, sound.stderr)
+      const { anchor } = proof
+      assert.ok(anchor?.block)
+      const wrong = `0x${'12'.repeat(32)}`
+      const changes: readonly object[] = [
+        { transaction: wrong },
+        { publisher: `0x${'1'.repeat(40)}` },
+        { kind: kind === 'event' ? 'pin-anchor' : 'event' },
+        { block: { ...anchor.block, hash: wrong } },
+        { block: { ...anchor.block, number: anchor.block.number + 1 } },
+      ]
+      for (const change of changes) {
+        const { exitCode } = await verify({ ...proof, anchor: { ...anchor, ...change } }, '--rpc', chain.url)
+        assert.equal(exitCode, 5, JSON.stringify(change))
+      }
+      assert.equal((await verify({ ...proof, anchor: null }, '--rpc', chain.url)).exitCode, 5)
+    })
+  }
+
+  test('asks a contract that signs (ERC-1271), and needs the chain for that', async () => {
+    const contract = await chain.deploy('FixtureProof', TEST_KEY.address.slice(2).padStart(64, '0'))
+    const stranger = await chain.deploy('FixtureProof', '1'.padStart(64, '0'))
+    const sign = (digest: Uint8Array) => TEST_KEY.sign(digest)
+    const good = await makeProof('none', { address: contract, sign })
+    assert.equal((await verify(good, '--rpc', chain.url)).exitCode, 0)
+    assert.equal((await verify(good)).exitCode, 5)
+    const bad = await makeProof('none', { address: stranger, sign })
+    assert.equal((await verify(bad, '--rpc', chain.url)).exitCode, 5)
+  })
+})
