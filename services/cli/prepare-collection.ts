@@ -31,7 +31,7 @@ export interface PreparedCollection {
  * The common proof that images were not swapped after the sale began: the SHA-256 of each token's image in hex, one behind
  * the other in the order of the numbers, and of all that the SHA-256.
  */
-export interface Provenance {
+interface Provenance {
   sha256: string
   /** One for each token: number, SHA-256 of its image, name of that; between them a tab. */
   lines: string[]
