@@ -322,7 +322,7 @@ suite('what is wrong is told, all of it:', () => {
   })
 
   test('what is no collection at all', async () => {
-    const folder = await folderOf({ 'a.png': 'a' })
+    const folder = await folderOf({ 'a.png': 'a', '_metadata.json': [] })
     for (const words of [[folder], [join(folder, 'a.png')], ['/nonexistent'], [folder, '--suffix', '.txt']]) {
       assert.equal((await runCli(['collection', 'build', ...words, '--check'])).exitCode, 2)
     }
