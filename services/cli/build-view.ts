@@ -8,7 +8,7 @@ import type { PinView } from './pin-view.ts'
 import type { PreparedCollection, PreparedFolder } from './prepare-collection.ts'
 import { plain } from './terminal-text.ts'
 
-interface FolderView {
+export interface FolderView {
   cid: string
   files: number
   bytes: number

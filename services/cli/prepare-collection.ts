@@ -50,14 +50,12 @@ export interface PrepareOptions {
 /** What is known of the images and other files. */
 interface Assets {
   names: AssetNames
+  /** Empty when there are none, so that no link needs it. */
   cid: string
   /** By path below the folder. */
   sha256: ReadonlyMap<string, string>
   prepared: PreparedFolder | undefined
 }
-
-/** Nothing is named by it: the empty folder. */
-const NO_ASSETS_CID = 'bafyaabakaieac'
 
 /**
  * Checks all files and works out both folders as they will be, one file in memory at a time. Everything that is wrong is
@@ -67,18 +65,19 @@ export async function prepareCollection(
   collection: CollectionFolder,
   options: PrepareOptions,
 ): Promise<PreparedCollection> {
-  const problems = [...collection.problems]
   const ids = collection.tokens.map(({ id }) => id)
-  problems.push(...numberingProblems(ids, options.standard))
   const assets = await prepareAssets(collection.assets, options)
-  problems.push(...fileProblems(collection.assets, assets))
   const written = await writeMetadata(collection, assets, options)
-  problems.push(...written.problems, ...shiftProblems(numberedImages(written.images)))
-  problems.push(
+  const problems = [
+    ...collection.problems,
+    ...numberingProblems(ids, options.standard),
+    ...fileProblems(collection.assets, assets),
+    ...written.problems,
+    ...shiftProblems(numberedImages(written.images)),
     ...collection.assets.flatMap(({ name }) =>
       written.used.has(name) ? [] : warning('UNUSED_FILE', name, 'No metadata names it; it is uploaded all the same.'),
     ),
-  )
+  ]
   const isSound = problems.every(({ level }) => level !== 'error')
   const folder = isSound ? await listFolder(join(options.target, 'metadata'), options.signal) : undefined
   return {
@@ -92,7 +91,7 @@ export async function prepareCollection(
 async function prepareAssets(files: readonly LocalFile[], { line, signal }: PrepareOptions): Promise<Assets> {
   const names = new AssetNames(files.map(({ name }) => name))
   const sha256 = new Map<string, string>()
-  if (files.length === 0) return { names, cid: NO_ASSETS_CID, sha256, prepared: undefined }
+  if (files.length === 0) return { names, cid: '', sha256, prepared: undefined }
   const folder: LocalFolder = {
     files: files.map((file) => ({ ...file, name: names.nameOf(file.name) })),
     emptyFolders: [],

@@ -1,14 +1,16 @@
-import type { BuildView } from './build-view.ts'
+import type { BuildView, FolderView } from './build-view.ts'
+import type { ApiClient } from './client.ts'
 import type { Invocation } from './command.ts'
-import type { CommandError } from './exit-codes.ts'
+import { CommandError, EXIT } from './exit-codes.ts'
 import type { PinView } from './pin-view.ts'
 import type { PreparedCollection, PreparedFolder } from './prepare-collection.ts'
-import { sendFolder, type EarlierVersion, type SentFolder } from './send-folder.ts'
+import { sendFolder, type EarlierVersion } from './send-folder.ts'
 import { waitUntilPinned } from './wait.ts'
 
 /**
  * Sends both folders, of what an earlier build under the name has nothing, and waits until they are pinned. Tells in `view`
  * what was sent, and answers why it did not end well.
+ * @throws CommandError when a folder is not what it was when its CID was told
  */
 export async function sendCollection(
   view: BuildView,
@@ -18,29 +20,39 @@ export async function sendCollection(
 ): Promise<CommandError | undefined> {
   const { output, signal } = invocation
   const client = await invocation.api()
-  const sendPart = async (prepared: PreparedFolder, part: string): Promise<SentFolder> => {
-    const pinName = `${name} ${part}`
-    const earlier = async (): Promise<EarlierVersion | undefined> => {
-      const query = { name: pinName, status: 'pinned', limit: 1 }
-      const { results } = await client.get<{ results: PinView[] }>('/psa/pins', { query, signal })
-      return results[0] && { cid: results[0].pin.cid, pin: results[0].requestid }
+  // The metadata comes last: it names the assets.
+  for (const [prepared, seen, what] of [
+    [assets, view.assets, 'assets'],
+    [metadata, view.metadata, 'metadata'],
+  ] as const) {
+    if (prepared !== undefined && seen !== null) {
+      await sendPart(prepared, seen, { client, pinName: `${name} ${what}`, policy }, invocation)
     }
-    const { folder, dag } = prepared
-    return await sendFolder(folder, dag, { name: pinName, policy, earlier, sharesPin: true }, invocation)
   }
-  const parts = [
-    { prepared: assets, part: 'assets', seen: view.assets },
-    { prepared: metadata, part: 'metadata', seen: view.metadata },
-  ]
-  for (const { prepared, part, seen } of parts) {
-    if (prepared === undefined || seen === null) continue
-    Object.assign(seen, await sendPart(prepared, part))
-  }
-  for (const { seen } of parts) {
-    if (seen?.pin == null) continue
+  for (const seen of [view.assets, view.metadata]) {
+    if (seen === null || seen.pin === null) continue
     const { pin, problem } = await waitUntilPinned(client, seen.pin.requestid, { output, timeoutMs, signal })
     seen.pin = pin
     if (problem !== undefined) return problem
   }
   return undefined
+}
+
+async function sendPart(
+  { folder, dag }: PreparedFolder,
+  seen: FolderView,
+  { client, pinName, policy }: { client: ApiClient; pinName: string; policy: string | undefined },
+  invocation: Invocation,
+): Promise<void> {
+  const earlier = async (): Promise<EarlierVersion | undefined> => {
+    const query = { name: pinName, status: 'pinned', limit: 1 }
+    const { results } = await client.get<{ results: PinView[] }>('/psa/pins', { query, signal: invocation.signal })
+    return results[0] && { cid: results[0].pin.cid, pin: results[0].requestid }
+  }
+  const sent = await sendFolder(folder, dag, { name: pinName, policy, earlier, sharesPin: true }, invocation)
+  if (sent.cid !== seen.cid) {
+    throw new CommandError(EXIT.failure, `The files changed since ${seen.cid} was reckoned; build again.`)
+  }
+  seen.sentBytes = sent.sentBytes
+  seen.pin = sent.pin
 }

@@ -28,7 +28,7 @@ export interface Sending {
   name: string
   policy: string | undefined
   earlier: () => Promise<EarlierVersion | undefined>
-  /** Whether a pin of the same content under the same name will do. @default false: it gets one of its own */
+  /** Whether a pin of the same content under the same name and policy will do. @default false: it gets one of its own */
   sharesPin?: boolean
 }
 
@@ -57,7 +57,8 @@ export async function sendFolder(
   const { results } = await client.get<{ results: PinView[] }>('/psa/pins', { query, signal })
   const [pinned] = results
   if (pinned !== undefined) {
-    if (sending.sharesPin === true && policy === undefined) return { cid, pin: pinned, sentBytes: 0 }
+    const isWanted = policy === undefined || pinned.info?.['policy'] === policy
+    if (sending.sharesPin === true && isWanted) return { cid, pin: pinned, sentBytes: 0 }
     const body = { cid, name, ...(policy !== undefined && { meta: { policy } }) }
     return { cid, pin: await client.post<PinView>('/psa/pins', body, { signal }), sentBytes: 0 }
   }

@@ -83,6 +83,11 @@ test('a collection is built, pinned and served; of the next one only what is new
   const again = await build()
   assert.deepEqual([again.assets.sentBytes, again.metadata.sentBytes], [0, 0])
   assert.equal(again.assets.pin.requestid, first.assets.pin.requestid)
+  const sameTwice = [await build('--policy', 'default'), await build('--policy', 'default')]
+  assert.deepEqual(
+    sameTwice.map(({ metadata }) => metadata.pin.requestid),
+    Array(2).fill(first.metadata.pin.requestid),
+  )
 
   await addToken(5)
   await addToken(2, 20)
