@@ -27,6 +27,8 @@ const STALE_LINK_MS = HOUR_MS
 const NO_LINK_TTL_MS = 15 * SECOND_MS
 /** Contenthashes have no TTL that anybody sets. */
 const ENS_TTL_MS = MINUTE_MS
+/** An answer holds until the next block is final, which costs one question for all names; and for those asked elsewhere their TTL. */
+const ENS_LOOK_MS = 12 * SECOND_MS
 /** How old an answer may be that is served while the chain is asked behind; an older one only when that fails. */
 const ENS_AT_ONCE_MS = 5 * MINUTE_MS
 /** Whoever asks for the newest block wants it, but not once for each of a crowd. */
@@ -120,7 +122,10 @@ export class NameResolver implements AsyncDisposable {
     })
     this.#ens = new RevalidatedCache({
       ...shared,
-      freshMs: ({ reading }) => (reading === undefined ? NO_LINK_TTL_MS : ENS_TTL_MS),
+      freshMs: ({ reading }) => {
+        if (reading === undefined) return NO_LINK_TTL_MS
+        return reading.isOffchain ? ENS_TTL_MS : ENS_LOOK_MS
+      },
       usableUntilMs: (_, foundAtMs) => foundAtMs + ENS_TTL_MS + STALE_LINK_MS,
       better: (_, found) => found,
     })

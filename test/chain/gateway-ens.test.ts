@@ -83,7 +83,7 @@ function open(resolving: Partial<NameResolverOptions> = {}, options: Partial<Gat
   const target: Target = { namespace: 'ipfs', root: second, segments: [] }
   const resolver = new NameResolver({
     records: async function* () {},
-    lookUpEns: ensLookup(new Ens({ pool, registry })),
+    lookUpEns: ensLookup(new Ens({ pool, registry, finalAgeMs: 0 })),
     staticLinks: new Map<string, DnsLink>([['docs.example.test', { target, ttlMs: 60_000, ignored: 0 }]]),
     nowMs: () => nowMs,
     ...resolving,
@@ -186,7 +186,7 @@ suite('a name of ENS below /ens/', () => {
     const present = new ProviderPool([{ name: 'one', url: chain.url }])
     let isGone = false
     const lookUpEns: NameResolverOptions['lookUpEns'] = (name, options) =>
-      ensLookup(new Ens({ pool: isGone ? refusing : present, registry }))(name, options)
+      ensLookup(new Ens({ pool: isGone ? refusing : present, registry, finalAgeMs: 0 }))(name, options)
     await using own = open({ lookUpEns, searchMs: 200 })
     const body = async (): Promise<string> => await bodyOf(own.get('/ens/rare.eth/', { host: PATHS }))
     await publish('rare.eth', ipfs(first))
