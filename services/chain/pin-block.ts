@@ -17,7 +17,7 @@ export type BlockTag = 'latest' | 'safe' | 'finalized' | bigint
  * How far apart providers may be that tell the same: finality moves by an epoch of 32 blocks, and one of them may not
  * have seen the last of these. A provider that lies can thus hold a reader back by less than half an hour.
  */
-const WITHIN_BLOCKS = 128n
+export const WITHIN_BLOCKS = 128n
 
 /**
  * The block that a name stands for, or that has the number: as many providers as have to agree have reached it, and

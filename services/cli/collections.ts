@@ -4,6 +4,7 @@ import { nearest } from '../core/nearest.ts'
 import { VERDICTS, type TokenVerdict } from '../core/collection-report/verdict.ts'
 import { SECOND_MS } from '../core/units.ts'
 import type { ApiClient } from './client.ts'
+import { collectionBuild } from './collection-build.ts'
 import { countFlag, durationFlag, only, textFlag, type Command, type Flags } from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 import { note, print, table } from './output.ts'
@@ -155,4 +156,4 @@ function judge({ figures }: VerificationView, failOn: readonly TokenVerdict[]): 
   if (found.length > 0) throw new CommandError(EXIT.verification, `Tokens that must not be: ${found.join(', ')}.`)
 }
 
-export const collectionCommands: readonly Command[] = [verify]
+export const collectionCommands: readonly Command[] = [collectionBuild, verify]

@@ -6,7 +6,7 @@ import { multihashKey } from '../dag/multihash-key.ts'
 import { carHeader, carSize, sectionHead } from '../dag/write-car.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 import type { Body } from './http-exchange.ts'
-import type { LocalFolder } from './list-folder.ts'
+import type { LocalFile, LocalFolder } from './list-folder.ts'
 import { readLocalFile } from './read-local-file.ts'
 
 /** The DAG that a folder becomes, without its bytes. Blocks are told apart by their multihash. */
@@ -17,14 +17,21 @@ export interface FolderDag {
   links: ReadonlyMap<string, readonly CID[]>
 }
 
-/** Reads each file once. Takes some hundred bytes of memory a block. */
-export async function dagOf(folder: LocalFolder, signal: AbortSignal): Promise<FolderDag> {
+/**
+ * Reads each file once. Takes some hundred bytes of memory a block.
+ * @param read the bytes of a file, for whoever wants to see them as well
+ */
+export async function dagOf(
+  folder: LocalFolder,
+  signal: AbortSignal,
+  read: (file: LocalFile) => AsyncIterable<Uint8Array> = readLocalFile,
+): Promise<FolderDag> {
   const links = new Map<string, readonly CID[]>()
   const sink = sinkTo((cid, bytes) => {
     const found = linksOf(cid, bytes)
     if (found.length > 0) links.set(multihashKey(cid), found)
   })
-  const { root, manifest } = await addDirectory(itemsOf(folder), sink, { signal })
+  const { root, manifest } = await addDirectory(itemsOf(folder, read), sink, { signal })
   const entries = new Map<string, ManifestEntry>()
   for (const entry of manifest) entries.set(multihashKey(entry.cid), entry)
   return { root, entries, links }
@@ -51,7 +58,7 @@ export function carOf(
     })
     try {
       await writer.write(carHeader([root]))
-      await addDirectory(itemsOf(folder), sink, { signal })
+      await addDirectory(itemsOf(folder, readLocalFile), sink, { signal })
       if (left.size > 0)
         throw new CommandError(EXIT.failure, 'The files changed while they were sent; nothing was stored.')
       await writer.close()
@@ -79,7 +86,10 @@ function sinkTo(put: (cid: CID, bytes: Uint8Array) => void | Promise<void>): Blo
   }
 }
 
-function* itemsOf({ files, emptyFolders }: LocalFolder): Generator<DirectoryItem> {
+function* itemsOf(
+  { files, emptyFolders }: LocalFolder,
+  read: (file: LocalFile) => AsyncIterable<Uint8Array>,
+): Generator<DirectoryItem> {
   for (const path of emptyFolders) yield { path }
-  for (const file of files) yield { path: file.name, content: readLocalFile(file) }
+  for (const file of files) yield { path: file.name, content: read(file) }
 }

@@ -2,13 +2,18 @@ import type { Contenthash } from '../chain/ens/contenthash.ts'
 import type { Ens, EnsAnswer } from '../chain/ens/ens.ts'
 import type { Abortable } from '../core/block-source.ts'
 import { hasCode } from '../core/errors.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import { parseTarget, type Target } from './target.ts'
+
+const REMEMBERED_ANSWERS = 4_096
 
 /** What a name of ENS pointed to at a block. */
 export interface EnsReading {
   /** Number of the block. */
   block: bigint
   content: { target: Target } | { network: ElsewhereNetwork; target?: undefined }
+  /** Whether the same block may say something else next time, since something was asked outside of the chain. */
+  isOffchain: boolean
 }
 
 /** Networks whose content is not served here. */
@@ -25,9 +30,14 @@ export interface EnsLookup {
 }
 
 export function ensLookup(ens: Ens): EnsLookup {
+  /** The last answers of final blocks: until the next block is final they hold, and cost no question. */
+  const answers = new RecentMap<string, EnsAnswer>(REMEMBERED_ANSWERS)
   return async (name, { signal, isNewest = false }) => {
-    const answer = await answerOf(ens, name, { ...(signal && { signal }), ...(isNewest && { head: 'latest' }) })
-    return answer?.content && { block: answer.block.number, content: contentOf(answer.content) }
+    const head = isNewest ? ({ head: 'latest' } as const) : { before: answers.get(name) }
+    const answer = await answerOf(ens, name, { ...(signal && { signal }), ...head })
+    if (answer?.content === undefined) return undefined
+    if (!isNewest) answers.set(name, answer)
+    return { block: answer.block.number, content: contentOf(answer.content), isOffchain: answer.isOffchain }
   }
 }
 

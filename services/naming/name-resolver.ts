@@ -27,6 +27,10 @@ const STALE_LINK_MS = HOUR_MS
 const NO_LINK_TTL_MS = 15 * SECOND_MS
 /** Contenthashes have no TTL that anybody sets. */
 const ENS_TTL_MS = MINUTE_MS
+/** An answer holds until the next block is final, which costs one question for all names; and for those asked elsewhere their TTL. */
+const ENS_LOOK_MS = 12 * SECOND_MS
+/** How old an answer may be that is served while the chain is asked behind; an older one only when that fails. */
+const ENS_AT_ONCE_MS = 5 * MINUTE_MS
 /** Whoever asks for the newest block wants it, but not once for each of a crowd. */
 const NEWEST_TTL_MS = 2 * SECOND_MS
 
@@ -80,6 +84,7 @@ interface DomainAnswer {
 /** What the chain said of a name, also that it has no content. */
 interface EnsAnswer {
   reading: EnsReading | undefined
+  foundAtMs: number
 }
 
 type DomainName = Exclude<Name, { kind: 'key' }>
@@ -117,7 +122,10 @@ export class NameResolver implements AsyncDisposable {
     })
     this.#ens = new RevalidatedCache({
       ...shared,
-      freshMs: ({ reading }) => (reading === undefined ? NO_LINK_TTL_MS : ENS_TTL_MS),
+      freshMs: ({ reading }) => {
+        if (reading === undefined) return NO_LINK_TTL_MS
+        return reading.isOffchain ? ENS_TTL_MS : ENS_LOOK_MS
+      },
       usableUntilMs: (_, foundAtMs) => foundAtMs + ENS_TTL_MS + STALE_LINK_MS,
       better: (_, found) => found,
     })
@@ -193,14 +201,20 @@ export class NameResolver implements AsyncDisposable {
 
   async #ensLink(name: string, { signal, isNewest = false }: Following): Promise<Step | undefined> {
     const { staticLinks, lookUpEns } = this.#options
+    const nowMs = this.#nowMs
     const fixed = staticLinks?.get(name)
     if (fixed !== undefined) return fixed
     if (lookUpEns === undefined) return await this.#linkWithoutChain(name, { ...(signal && { signal }) })
     const search = async function* (signal: AbortSignal): AsyncIterable<EnsAnswer> {
-      yield { reading: await unlessAborted(lookUpEns(name, { signal, isNewest }), signal) }
+      yield { reading: await unlessAborted(lookUpEns(name, { signal, isNewest }), signal), foundAtMs: nowMs() }
     }
     const cache = isNewest ? this.#newestEns : this.#ens
-    const reading = (await cache.get(name, search, { ...(signal && { signal }) }))?.reading
+    const waiting = signal === undefined ? {} : { signal }
+    let answer = await cache.get(name, search, waiting)
+    if (answer !== undefined && answer.foundAtMs + ENS_AT_ONCE_MS < nowMs()) {
+      answer = await cache.get(name, search, { ...waiting, isRevalidated: true })
+    }
+    const reading = answer?.reading
     if (reading === undefined) return undefined
     const { block, content } = reading
     if (content.target === undefined) {

@@ -132,7 +132,7 @@ export const SETTINGS = {
     ...setting(
       urls,
       '',
-      'JSON-RPC URLs of Ethereum, by which names that end in .eth and collections of tokens are read; none when empty',
+      'JSON-RPC URLs of Ethereum, by which names of ENS and collections of tokens are read; none when empty',
     ),
     // Providers put their keys into URLs.
     secret: true as const,

@@ -343,6 +343,48 @@ suite('a name read by the Universal Resolver', PATIENT, () => {
   })
 })
 
+suite('a name that is looked at again', PATIENT, () => {
+  const mine = async (): Promise<void> => void (await chain.rpc.call({ method: 'anvil_mine', params: ['0x20'] }))
+
+  test('costs no call until another block is final, unless it was asked outside of the chain', async () => {
+    await using counting = await openZoo(chain.url)
+    await using server = await serve((_, response) => response.end(JSON.stringify({ data: FOLDER })))
+    await send(offchain, 'setUrls', [[`${server.url}/{data}`]])
+    await pointTo('again.eth', plain)
+    await send(plain, 'setContenthash(bytes32,bytes)', [namehash('again.eth'), FOLDER])
+    await mine()
+    const pool = new ProviderPool([{ name: 'one', url: counting.url }])
+    const lookUp = ensLookup(new Ens({ pool, registry, finalAgeMs: 0, offchain: { allowsPrivate: true } }))
+    const first = await lookUp('again.eth', {})
+    const calls = counting.calls.get('eth_call')
+    assert.deepEqual(await lookUp('again.eth', {}), first)
+    assert.equal(counting.calls.get('eth_call'), calls)
+    await send(plain, 'setContenthash(bytes32,bytes)', [namehash('again.eth'), '0x'])
+    await mine()
+    assert.equal(await lookUp('again.eth', {}), undefined)
+    for (let round = 1; round <= 2; round++) {
+      assert.equal((await lookUp('far.eth', {}))?.isOffchain, true)
+      assert.equal(server.asked.length, round)
+    }
+  })
+
+  test('shares the question for the final block with others, and never goes back a little', async () => {
+    await mine()
+    await using lagging = await openZoo(chain.url)
+    const pool = new ProviderPool([{ name: 'one', url: lagging.url }])
+    const shared = new Ens({ pool, registry })
+    const answers = await Promise.all(['plain.eth', 'parent.eth'].map((name) => shared.contenthash(name)))
+    assert.deepEqual(answers[0]?.block, answers[1]?.block)
+    assert.equal(lagging.calls.get('eth_getBlockByNumber'), 2)
+    const own = new Ens({ pool, registry, finalAgeMs: 0 })
+    const { block } = await own.contenthash('plain.eth')
+    lagging.manners.claims = block.number - 20n
+    assert.deepEqual((await own.contenthash('plain.eth')).block, block)
+    lagging.manners.claims = block.number - 200n
+    assert.equal((await own.contenthash('plain.eth')).block.number, block.number - 200n)
+  })
+})
+
 suite('names that lead to content', PATIENT, () => {
   const NO_RECORDS = async function* () {}
 

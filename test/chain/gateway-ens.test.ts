@@ -83,7 +83,7 @@ function open(resolving: Partial<NameResolverOptions> = {}, options: Partial<Gat
   const target: Target = { namespace: 'ipfs', root: second, segments: [] }
   const resolver = new NameResolver({
     records: async function* () {},
-    lookUpEns: ensLookup(new Ens({ pool, registry })),
+    lookUpEns: ensLookup(new Ens({ pool, registry, finalAgeMs: 0 })),
     staticLinks: new Map<string, DnsLink>([['docs.example.test', { target, ttlMs: 60_000, ignored: 0 }]]),
     nowMs: () => nowMs,
     ...resolving,
@@ -179,6 +179,30 @@ suite('a name of ENS below /ens/', () => {
     await publish('moving.eth', ipfs(first))
     opened.passMs(2_001)
     assert.equal(await bodyOf(opened.get('/ens/moving.eth/?head=1', { host: PATHS })), '<p>first</p>')
+  })
+
+  test('is read anew before it is served when it was not asked for in a while, if the chain answers', async () => {
+    const refusing = new ProviderPool([{ name: 'gone', url: 'http://127.0.0.1:1' }])
+    const present = new ProviderPool([{ name: 'one', url: chain.url }])
+    let isGone = false
+    const lookUpEns: NameResolverOptions['lookUpEns'] = (name, options) =>
+      ensLookup(new Ens({ pool: isGone ? refusing : present, registry, finalAgeMs: 0 }))(name, options)
+    await using own = open({ lookUpEns, searchMs: 200 })
+    const body = async (): Promise<string> => await bodyOf(own.get('/ens/rare.eth/', { host: PATHS }))
+    await publish('rare.eth', ipfs(first))
+    await final()
+    assert.equal(await body(), '<p>first</p>')
+    await publish('rare.eth', ipfs(second))
+    await final()
+    own.passMs(299_000)
+    assert.equal(await body(), '<p>first</p>')
+    own.passMs(302_000)
+    assert.equal(await body(), '<p>second</p>')
+    isGone = true
+    own.passMs(1_800_000)
+    assert.equal(await body(), '<p>second</p>')
+    own.passMs(3_600_000)
+    assert.equal((await own.get('/ens/rare.eth/', { host: PATHS })).status, 504)
   })
 
   test('that leads to a domain says that the chain does not vouch for it', async () => {

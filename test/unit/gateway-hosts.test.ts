@@ -35,6 +35,15 @@ suite('the host table', () => {
       { host: 'dweb.example', class: 'subdomain', content: { namespace: 'ipns', id: 'en.wiki.org' } },
     ],
     [
+      'site-eth.ENS.dweb.example:1',
+      { host: 'dweb.example:1', class: 'subdomain', content: { namespace: 'ens', id: 'site-eth' } },
+    ],
+    [
+      'docs.ens.domains.ipns.dweb.example',
+      { host: 'dweb.example', class: 'subdomain', content: { namespace: 'ipns', id: 'docs.ens.domains' } },
+    ],
+    ['docs.ens.domains', undefined],
+    [
       'site.ipfs.a.ipfs.gw.test',
       { host: 'a.ipfs.gw.test', class: 'subdomain', content: { namespace: 'ipfs', id: 'site' } },
     ],

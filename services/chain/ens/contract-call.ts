@@ -12,6 +12,8 @@ export interface CallOptions {
   pool: ProviderPool
   block: ChainBlock
   offchain: OffchainOptions
+  /** Told when something was asked outside of the chain, which no block says. */
+  onOffchain?: () => void
   signal?: AbortSignal
 }
 
@@ -43,6 +45,7 @@ export async function callContract(to: Hex, data: Hex, options: CallOptions): Pr
     const lookup = decodeLookup(answer.reason)
     // "If the sender field does not match the address of the contract that was called, return an error."
     if (lookup === undefined || lookup.sender !== to.toLowerCase()) return undefined
+    options.onOffchain?.()
     const response = await askOffchainOrBatch({ ...lookup, sender: to }, options.offchain, options.signal)
     const words = coder.encode(['bytes', 'bytes'], [response, lookup.extraData])
     asked = `${lookup.callback}${words.slice(2)}` as Hex

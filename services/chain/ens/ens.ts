@@ -2,8 +2,10 @@ import { AbiCoder, dnsEncode, namehash } from 'ethers'
 import { SELECTORS } from '../../../contracts-abi/index.ts'
 import type { Abortable } from '../../core/block-source.ts'
 import { HoldfastError } from '../../core/errors.ts'
+import { SECOND_MS } from '../../core/units.ts'
 import { decodeBytes } from '../abi-bytes.ts'
 import type { Hex } from '../hex.ts'
+import { FinalBlock } from '../final-block.ts'
 import { pinBlock, type ChainBlock } from '../pin-block.ts'
 import type { ProviderPool } from '../provider-pool.ts'
 import { callContract, type CallOptions } from './contract-call.ts'
@@ -22,6 +24,8 @@ export interface EnsOptions {
   universalResolver?: Hex
   /** @default finalized */
   head?: EnsHead
+  /** How long a final block counts before it is asked for again. @default 10 s */
+  finalAgeMs?: number
   offchain?: OffchainOptions
 }
 
@@ -32,6 +36,8 @@ export interface EnsAnswer {
   block: ChainBlock
   /** Undefined: the name exists, and has no content. */
   content: Contenthash | undefined
+  /** Whether something was asked outside of the chain, so that the same block may say something else next time. */
+  isOffchain: boolean
 }
 
 const MAINNET_REGISTRY = '0x00000000000c2e074ec69a0dfb2997ba6c7d2e1e'
@@ -39,6 +45,9 @@ const MAINNET_REGISTRY = '0x00000000000c2e074ec69a0dfb2997ba6c7d2e1e'
 const MAINNET_UNIVERSAL_RESOLVER = '0xeeeeeeee14d718c2b47d9923deab1335e144eeee'
 /** Of ENSIP-10; also the id of its interface. */
 const RESOLVE = SELECTORS['resolve(bytes,bytes)']
+
+/** Finality moves every six minutes. */
+const FINAL_AGE_MS = 10 * SECOND_MS
 
 const coder = AbiCoder.defaultAbiCoder()
 
@@ -52,30 +61,37 @@ export class Ens {
   readonly #universalResolver: Hex | undefined
   readonly #head: EnsHead
   readonly #offchain: OffchainOptions
+  readonly #finalBlock: FinalBlock
 
-  constructor({ pool, registry, universalResolver, head = 'finalized', offchain = {} }: EnsOptions) {
+  constructor(options: EnsOptions) {
+    const { pool, registry, universalResolver, head = 'finalized', offchain = {}, finalAgeMs = FINAL_AGE_MS } = options
     this.#pool = pool
     this.#registry = registry ?? MAINNET_REGISTRY
     this.#universalResolver = universalResolver ?? (registry === undefined ? MAINNET_UNIVERSAL_RESOLVER : undefined)
     this.#head = head
     this.#offchain = offchain
+    this.#finalBlock = new FinalBlock(pool, finalAgeMs)
   }
 
   /**
-   * What a name points to. All of it is read at one block.
+   * What a name points to. All of it is read at one block; nothing is when that is the one of the answer before.
    * @throws INVALID_NAME when it cannot be one; NAME_NOT_RESOLVED when it has no resolver, or that refuses or answers
    *   rubbish; NAME_LOOP, UPSTREAM_FAILED as {@link callContract}
    */
   async contenthash(
     text: string,
-    { signal, head = this.#head }: Abortable & { head?: EnsHead } = {},
+    { signal, head = this.#head, before }: Abortable & { head?: EnsHead; before?: EnsAnswer | undefined } = {},
   ): Promise<EnsAnswer> {
     const name = parseEnsName(text)
-    const block = await pinBlock(this.#pool, head, signal === undefined ? {} : { signal })
-    const call: CallOptions = { pool: this.#pool, block, offchain: this.#offchain, ...(signal && { signal }) }
+    const waiting = signal === undefined ? {} : { signal }
+    const block = head === 'finalized' ? await this.#finalBlock.get(waiting) : await pinBlock(this.#pool, head, waiting)
+    if (before?.name === name && before.block.hash === block.hash && !before.isOffchain) return before
+    let isOffchain = false
+    const onOffchain = (): void => void (isOffchain = true)
+    const call: CallOptions = { pool: this.#pool, block, offchain: this.#offchain, onOffchain, ...waiting }
     const asked = `${SELECTORS['contenthash(bytes32)']}${namehash(name).slice(2)}` as const
     const bytes = (await this.#askUniversal({ name, asked, call })) ?? (await this.#askRegistry({ name, asked, call }))
-    return { name, block, content: bytes.length === 0 ? undefined : decodeContenthash(bytes) }
+    return { name, block, content: bytes.length === 0 ? undefined : decodeContenthash(bytes), isOffchain }
   }
 
   /** Undefined where the chain has no such contract; whoever has one is not asked otherwise, also when that refuses. */

@@ -2,6 +2,9 @@
 export interface JsonString {
   path: readonly string[]
   value: string
+  /** Where its literal begins and ends in the text, with the quotes. */
+  start: number
+  end: number
 }
 
 export type JsonProblem =
@@ -60,7 +63,7 @@ export function jsonStrings(text: string): { strings: JsonString[] } | { problem
         level.isKeyNext = false
       } else {
         nodes += 1
-        strings.push({ path: levels.map(({ step }) => step), value })
+        strings.push({ path: levels.map(({ step }) => step), value, start: at, end })
       }
       at = end - 1
     } else if (!' \t\r\n:,'.includes(character)) {

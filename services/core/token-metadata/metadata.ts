@@ -42,15 +42,24 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
  * @param tokenId of ERC-1155: takes the place of `{id}` in every string
  */
 export function readMetadata(bytes: Uint8Array, tokenId?: bigint): Metadata | { problem: MetadataProblem } {
+  const found = readMetadataText(bytes)
+  if ('problem' in found) return found
+  const links = found.strings.flatMap((string) => linkOf(string, found.strings, tokenId))
+  if (links.length > MAX_METADATA_LINKS) return { problem: 'TOO_MANY_LINKS' }
+  return { links, imageSha256: imageSha256In(found.strings) }
+}
+
+/** The text of a token's metadata, with every string of it. A byte order mark is left out. */
+export function readMetadataText(
+  bytes: Uint8Array,
+): { text: string; strings: JsonString[] } | { problem: MetadataProblem } {
   if (bytes.length > MAX_METADATA_BYTES) return { problem: 'TOO_LARGE' }
   const text = decoded(bytes)
   if (text === undefined) return { problem: 'NOT_UTF8' }
   const found = jsonStrings(text)
   if ('problem' in found) return found
   if (!/^\s*\{/.test(text)) return { problem: 'NO_OBJECT' }
-  const links = found.strings.flatMap((string) => linkOf(string, found.strings, tokenId))
-  if (links.length > MAX_METADATA_LINKS) return { problem: 'TOO_MANY_LINKS' }
-  return { links, imageSha256: imageSha256In(found.strings) }
+  return { text, strings: found.strings }
 }
 
 function decoded(bytes: Uint8Array): string | undefined {
