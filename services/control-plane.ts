@@ -31,6 +31,7 @@ import { startMetrics } from './runtime/metrics.ts'
 import { startFollower } from './republisher/follower.ts'
 import { dhtTarget } from './republisher/dht-target.ts'
 import { routerTarget } from './republisher/put-target.ts'
+import { startNotifier } from './notifier/notifier.ts'
 import { startRepublisher } from './republisher/republisher.ts'
 import { sayReady } from './runtime/role-process.ts'
 import { DenylistFiles } from './scheduler/denylist-files.ts'
@@ -83,6 +84,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     masters,
     links,
     readsChain: pool !== undefined,
+    allowsLoopbackWebhooks: config.HOLDFAST_WEBHOOK_LOOPBACK,
     gatewayHosts: config.HOLDFAST_GATEWAY_HOSTS,
     log,
   })
@@ -111,6 +113,14 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
   await Promise.all([
     startScheduler({ db, wakes, log, settings, signal }),
     startRepublisher({ db, wakes, masters, targets: [dht, ...config.HOLDFAST_ROUTERS.map(routerTarget)], log, signal }),
+    startNotifier({
+      db,
+      wakes,
+      seal,
+      sending: { allowsLoopback: config.HOLDFAST_WEBHOOK_LOOPBACK },
+      log,
+      signal,
+    }),
     startFollower({ db, wakes, links, log, signal }),
     ...(pool === undefined ? [] : [startVerifier({ db, wakes, pool, log, signal })]),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),

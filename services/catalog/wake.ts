@@ -25,6 +25,12 @@ export const RULES = 'rules'
 export const NAMES = 'names'
 /** A look at a collection, by its id, has ended. */
 export const VERIFICATIONS = 'verifications'
+/** Something happened to things of some account. */
+export const EVENTS = 'events'
+/** Events of an account, by its number, have their places in its stream. */
+export const PLACED_EVENTS = 'placed-events'
+/** A webhook has something to be told. */
+export const WEBHOOKS = 'webhooks'
 
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20

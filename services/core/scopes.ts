@@ -12,6 +12,8 @@ export const SCOPES = [
   'tokens:admin',
   'collections:write',
   'gateway:read',
+  'events:read',
+  'webhooks:write',
 ] as const
 
 export const Scope = z.enum(SCOPES)

@@ -76,7 +76,7 @@ export const SETTINGS = {
   HOLDFAST_TOKEN: secret("The first tenant's full-scope token; made and kept in the data folder when unset"),
 
   HOLDFAST_SECRETS_KEY: secret(
-    'Control plane: seals secrets in the database, such as keys of signed URLs; a long random text, the same for all processes',
+    'Control plane: seals secrets in the database, such as keys of signed URLs and secrets of webhooks; a long random text, the same for all processes',
   ),
 
   HOLDFAST_MASTER_KEY: secret(
@@ -172,6 +172,11 @@ export const SETTINGS = {
     list,
     '',
     'Multiaddrs under which the world reaches the peer; those it listens on when empty',
+  ),
+  HOLDFAST_WEBHOOK_LOOPBACK: setting(
+    flag,
+    'false',
+    'Whether webhooks may name this machine, also without TLS, beside https in the public internet',
   ),
   HOLDFAST_DIAL_PRIVATE: setting(flag, 'false', 'Whether origins of pins may name private and loopback addresses'),
 } as const satisfies Record<string, Setting<unknown>>

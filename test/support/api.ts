@@ -39,6 +39,7 @@ export interface TestApiOptions {
   lookUpEns?: EnsLookup
   /** Whether collections can be verified. */
   readsChain?: boolean
+  eventHeartbeatMs?: number
   log?: Log
 }
 
@@ -108,6 +109,7 @@ export async function openTestApi({
   lookUpTxt,
   lookUpEns,
   readsChain = false,
+  eventHeartbeatMs,
   log = memoryLog().log,
 }: TestApiOptions = {}): Promise<TestApi> {
   await using opening = new AsyncDisposableStack()
@@ -134,6 +136,8 @@ export async function openTestApi({
       masters,
       links: { staticLinks: new Map(), ...(lookUpTxt && { lookUpTxt }), ...(lookUpEns && { lookUpEns }) },
       readsChain,
+      allowsLoopbackWebhooks: true,
+      ...(eventHeartbeatMs !== undefined && { eventHeartbeatMs }),
       gatewayHosts: [{ host: 'localhost', class: 'subdomain' }],
       log,
       limits: gateLimits,

@@ -23,6 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   scheduler: ['core', 'runtime', 'catalog'],
   verifier: ['core', 'runtime', 'catalog', 'chain', 'naming', 'dag'],
   republisher: ['core', 'runtime', 'catalog', 'naming'],
+  notifier: ['core', 'runtime', 'catalog'],
   console: [],
   cli: ['core', 'dag'],
 }

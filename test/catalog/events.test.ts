@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createApi } from '../../services/api/api.ts'
+import { createAuthenticator } from '../../services/catalog/authenticator.ts'
+import { createPinAcceptor } from '../../services/catalog/pins-accept.ts'
+import type { AccountEvent } from '../../services/core/events.ts'
+import { openTestApi, type TestApi } from '../support/api.ts'
+import { raise, runNotifier } from '../support/notifier.ts'
+import { until } from '../support/until.ts'
+import { failure, memoryLog, serve } from '../support/web.ts'
+
+/** Server-sent events as a client reads them. */
+class Stream implements AsyncDisposable {
+  readonly events: AccountEvent[] = []
+  readonly ids: string[] = []
+  heartbeats = 0
+  ended = false
+  #failure: unknown
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
+  readonly #reading: Promise<void>
+
+  constructor(response: Response) {
+    assert.equal(response.status, 200)
+    assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/)
+    this.#reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    this.#reading = this.#read()
+  }
+
+  async #read(): Promise<void> {
+    let text = ''
+    const decoder = new TextDecoder()
+    try {
+      for (;;) {
+        const { done, value } = await this.#reader.read()
+        if (done) break
+        const parts = (text + decoder.decode(value, { stream: true })).split('\n\n')
+        text = parts.pop() ?? ''
+        for (const part of parts) this.#take(part)
+      }
+      this.ended = true
+    } catch (error) {
+      this.#failure = error
+    }
+  }
+
+  #take(part: string): void {
+    if (part === ':') this.heartbeats++
+    const fields = new Map(part.split('\n').map((line) => line.split(/: (.*)/s, 2) as [string, string]))
+    const [id, data] = [fields.get('id'), fields.get('data')]
+    if (id === undefined || data === undefined) return
+    this.ids.push(id)
+    this.events.push(JSON.parse(data) as AccountEvent)
+  }
+
+  async has(...subjects: string[]): Promise<void> {
+    await until(subjects.join(), () => {
+      if (this.#failure !== undefined) throw this.#failure
+      return this.events.length >= subjects.length
+    })
+    assert.deepEqual(
+      this.events.map(({ subject }) => subject),
+      subjects,
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reader.cancel().catch(() => {})
+    await this.#reading
+  }
+}
+
+async function open(api: TestApi, { query = '', last }: { query?: string; last?: string | undefined } = {}) {
+  return new Stream(await api.send('GET', `/v1/events${query}`, { headers: last ? { 'Last-Event-ID': last } : {} }))
+}
+
+test('a stream tells what happens from now on, in its order, and goes on after the last id', async () => {
+  await using api = await openTestApi()
+  await using _notifier = runNotifier(api)
+  await raise(api, 'before')
+  await until('that it is placed', async () => (await api.db.query('select from event where place is not null')).length)
+  await using stream = await open(api)
+  await raise(api, 'one')
+  await raise(api, 'two')
+  await stream.has('one', 'two')
+  const [first] = stream.events
+  assert.deepEqual(
+    { ...first, at: '' },
+    { id: stream.ids[0], type: 'name.published', subject: 'one', at: '', data: { about: 'one' } },
+  )
+  await stream[Symbol.asyncDispose]()
+  await raise(api, 'three')
+  await using again = await open(api, { last: stream.ids[0] })
+  await again.has('two', 'three')
+  await using whole = await open(api, { query: '?after=0' })
+  await whole.has('before', 'one', 'two', 'three')
+  await using chosen = await open(api, { query: '?after=0&types=name.ended,name.ending' })
+  await raise(api, 'four', 'name.ended')
+  await chosen.has('four')
+})
+
+test('a client that comes back after the control plane was started anew misses nothing and gets nothing twice', async () => {
+  await using api = await openTestApi()
+  const { db, wakes, identity } = api
+  const start = async (stopping: AbortSignal) => {
+    const { log } = memoryLog()
+    const parts = { db, wakes, identity, log, links: { staticLinks: new Map() }, readsChain: false, gatewayHosts: [] }
+    const made = createApi({
+      ...parts,
+      acceptor: createPinAcceptor(db, wakes),
+      authenticator: createAuthenticator(db, wakes),
+    })
+    return await serve([], { doors: [made.door], log, stopping })
+  }
+  const openAt = async (url: string, last?: string): Promise<Stream> =>
+    new Stream(
+      await fetch(`${url}/v1/events`, {
+        headers: { Authorization: `Bearer ${api.token}`, ...(last !== undefined && { 'Last-Event-ID': last }) },
+      }),
+    )
+  const stop = new AbortController()
+  const first = await start(stop.signal)
+  const notifier = runNotifier(api)
+  await using stream = await openAt(first.url)
+  await raise(api, 'one')
+  await stream.has('one')
+  stop.abort()
+  await notifier[Symbol.asyncDispose]()
+  await first[Symbol.asyncDispose]()
+  await until('a clean end', () => stream.ended)
+  // It happens while nobody is there to place and tell it.
+  await raise(api, 'two')
+  await using _notifier = runNotifier(api)
+  const stopLater = new AbortController()
+  await using second = await start(stopLater.signal)
+  await using again = await openAt(second.url, stream.ids.at(-1))
+  await raise(api, 'three')
+  await again.has('two', 'three')
+  stopLater.abort()
+})
+
+test('events of transactions that commit in another order than they began are all told', async () => {
+  await using api = await openTestApi()
+  await using _notifier = runNotifier(api, { everyMs: 1 })
+  await using stream = await open(api)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const late = api.db.transaction(async (sql) => {
+    await sql.run(`insert into event (tenant_id, type, subject) values ($1, 'name.published', 'late')`, [api.tenantId])
+    await promise
+  })
+  await until('that it has its id', async () => (await api.db.query(`select from event_id_seq where is_called`)).length)
+  await raise(api, 'early')
+  await stream.has('early')
+  resolve()
+  await late
+  await stream.has('early', 'late')
+})
+
+test('many events come in pages, each once, to as many streams as there are', async () => {
+  await using api = await openTestApi()
+  await using _first = runNotifier(api, { everyMs: 5 })
+  await using _second = runNotifier(api, { everyMs: 5 })
+  const streams = [await open(api), await open(api)]
+  const lanes = Array.from({ length: 4 }, async (_, lane) => {
+    for (let index = 0; index < 100; index++) await raise(api, `${lane} ${index}`)
+  })
+  await Promise.all(lanes)
+  for (const stream of streams) {
+    await until('all', () => stream.events.length >= 400)
+    assert.equal(new Set(stream.ids).size, 400)
+    const places = stream.ids.map((id) => Number(id.split('-')[1]))
+    assert.deepEqual(
+      places,
+      places.toSorted((a, b) => a - b),
+    )
+    await stream[Symbol.asyncDispose]()
+  }
+})
+
+test('a stream shows nothing of another account, and its ids nothing of how much happens there', async () => {
+  await using api = await openTestApi()
+  await using _notifier = runNotifier(api)
+  await using theirs = new Stream(await api.send('GET', '/v1/events', { token: api.otherToken }))
+  await using mine = await open(api)
+  for (let index = 0; index < 5; index++) await raise(api, String(index))
+  await mine.has('0', '1', '2', '3', '4')
+  const { id } = await api.json<{ id: string }>('POST', '/v1/webhooks', {
+    body: { url: 'https://hooks.example/' },
+    token: api.otherToken,
+  })
+  await api.json('POST', `/v1/webhooks/${id}:test`, { token: api.otherToken })
+  await theirs.has(id)
+  assert.match(theirs.ids[0] ?? '', /-1$/)
+  // An id of another account's stream is as good as none.
+  await using confused = new Stream(
+    await api.send('GET', '/v1/events', { token: api.otherToken, headers: { 'Last-Event-ID': mine.ids[4] ?? '' } }),
+  )
+  await confused.has(id)
+})
+
+test('a quiet stream has heartbeats, and ends once its token is worthless; there is a limit of streams', async () => {
+  await using api = await openTestApi({ eventHeartbeatMs: 20 })
+  const { id, token } = await api.json<{ id: string; token: string }>('POST', '/v1/tokens', {
+    body: { name: 'x', scopes: ['events:read'] },
+  })
+  await using stream = new Stream(await api.send('GET', '/v1/events', { token }))
+  await until('heartbeats', () => stream.heartbeats > 2)
+  await api.send('DELETE', `/v1/tokens/${id}`)
+  await until('the end', () => stream.ended)
+  assert.equal(
+    (await failure(await api.send('GET', '/v1/events', { headers: { 'Last-Event-ID': 'x' } }))).reason,
+    'BAD_REQUEST',
+  )
+
+  const open = await Promise.all(Array.from({ length: 32 }, () => api.send('GET', '/v1/events')))
+  assert.equal((await failure(await api.send('GET', '/v1/events'))).reason, 'TOO_MANY_REQUESTS')
+  await Promise.all(open.map((response) => response.body?.cancel()))
+  await until('room again', async () => {
+    const response = await api.send('GET', '/v1/events')
+    await response.body?.cancel()
+    return response.status === 200
+  })
+})
