@@ -60,4 +60,5 @@ create index webhook_delivery_event on webhook_delivery (event_id);
 
 -- Its owners were told that the record has ended.
 alter table ipns_name add column ended_at timestamptz;
+update ipns_name set ended_at = now() where valid_until < now();
 create index ipns_name_ended on ipns_name (valid_until) where version is not null and sign_at is null and ended_at is null;

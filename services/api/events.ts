@@ -64,8 +64,8 @@ export function eventRoutes({ db, wakes, eventHeartbeatMs: heartbeatMs = HEARTBE
         const ending = AbortSignal.any([signal, stopping])
         const told = tell({ caller, from, types, ending }, { db, wakes, heartbeatMs })
         const body = counted(told, streams, caller.tenantId)
-        // Whatever stands in between shall hand on what comes at once.
-        return { status: 200, headers: { 'X-Accel-Buffering': 'no' }, body }
+        // Whatever stands in between shall hand on what comes at once; the connection carries nothing after the stream.
+        return { status: 200, headers: { 'X-Accel-Buffering': 'no', Connection: 'close' }, body }
       },
     ),
   ]

@@ -3,11 +3,21 @@ import { test } from 'node:test'
 import { createApi } from '../../services/api/api.ts'
 import { createAuthenticator } from '../../services/catalog/authenticator.ts'
 import { createPinAcceptor } from '../../services/catalog/pins-accept.ts'
+import { settlePins } from '../../services/catalog/reconcile-statuses.ts'
+import type { Decision } from '../../services/catalog/reconcile-write.ts'
 import type { AccountEvent } from '../../services/core/events.ts'
+import { createIpnsRecord } from '../../services/naming/create-record.ts'
+import { generateSigningKey } from '../../services/naming/signing-key.ts'
+import { startFollower } from '../../services/republisher/follower.ts'
+import { startRepublisher } from '../../services/republisher/republisher.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
+import { CONTENT } from '../support/naming.ts'
 import { raise, runNotifier } from '../support/notifier.ts'
+import { cidOf } from '../support/pins.ts'
 import { until } from '../support/until.ts'
 import { failure, memoryLog, serve } from '../support/web.ts'
+
+const HOUR_MS = 3_600_000
 
 /** Server-sent events as a client reads them. */
 class Stream implements AsyncDisposable {
@@ -219,4 +229,128 @@ test('a quiet stream has heartbeats, and ends once its token is worthless; there
     await response.body?.cancel()
     return response.status === 200
   })
+})
+
+/** The data of the events of a type, in their order. */
+function dataOf(stream: Stream, type: string): object[] {
+  return stream.events.filter((event) => event.type === type).map(({ subject, data }) => ({ subject, ...data }))
+}
+
+test('names tell that they are published, end, and have ended, each once, whoever looks after them', async () => {
+  await using api = await openTestApi()
+  await using _notifier = runNotifier(api)
+  await using stream = await open(api)
+  const { name: hosted } = await api.json<{ name: string }>('POST', '/v1/names', {
+    body: { label: 'site', value: CONTENT },
+  })
+  await until('that it is published', () => dataOf(stream, 'name.published').length === 1)
+  const published = { label: 'site', mode: 'hosted', value: CONTENT }
+  await api.json('PUT', '/v1/names/site', { body: { value: CONTENT } })
+  await until('that it is published again', () => dataOf(stream, 'name.published').length === 2)
+  assert.deepEqual(dataOf(stream, 'name.published'), [
+    { subject: hosted, ...published, sequence: '1' },
+    { subject: hosted, ...published, sequence: '2' },
+  ])
+
+  const key = generateSigningKey()
+  const recordAt = (sequence: bigint): string => {
+    const validUntilMs = Date.now() + 48 * HOUR_MS
+    const { bytes } = createIpnsRecord(key, { value: CONTENT, sequence, validUntilMs, ttlMs: 1_000 })
+    return Buffer.from(bytes).toString('base64')
+  }
+  const name = key.name.text
+  await api.json('POST', '/v1/names', { body: { mode: 'client-signed', name, record: recordAt(1n) } })
+  const stop = new AbortController()
+  const { log } = memoryLog()
+  const options = { db: api.db, wakes: api.wakes, masters: undefined, log, everyMs: 10, signal: stop.signal }
+  const ended = Promise.all([startRepublisher(options), startRepublisher(options)])
+  // Most of its time has passed.
+  await api.db.run(`update ipns_name set received_at = now() - interval '10 days'`)
+  await until('the warning', () => dataOf(stream, 'name.ending').length > 0)
+  await api.db.run(`update ipns_name set valid_until = now() - interval '1 second'`)
+  await until('the end', () => dataOf(stream, 'name.ended').length > 0)
+  // A new record makes it live again, and is another one that can end.
+  await api.send('PUT', `/v1/names/${name}/records`, {
+    body: Buffer.from(recordAt(2n), 'base64'),
+    headers: { 'Content-Type': 'application/vnd.ipfs.ipns-record' },
+  })
+  await api.db.run(`update ipns_name set valid_until = now() - interval '1 second' where name = $1`, [name])
+  await until('the second end', () => dataOf(stream, 'name.ended').length > 1)
+  stop.abort()
+  await ended
+  const about = ({ subject, value }: { subject?: string; value?: string }): unknown => [subject, value]
+  assert.deepEqual(dataOf(stream, 'name.ended').map(about), [
+    [name, CONTENT],
+    [name, CONTENT],
+  ])
+  assert.deepEqual(dataOf(stream, 'name.ending').map(about), [
+    [name, CONTENT],
+    [name, CONTENT],
+  ])
+})
+
+test('a followed name tells that it has changed, and once that it cannot be followed', async () => {
+  await using api = await openTestApi()
+  await using _notifier = runNotifier(api)
+  await using stream = await open(api)
+  const txt = new Map([['_dnslink.site.example', `dnslink=/ipfs/${cidOf('one').toString()}`]])
+  const stop = new AbortController()
+  const { db, wakes } = api
+  const lookUpTxt = async (domain: string) => (txt.has(domain) ? [{ text: txt.get(domain) ?? '' }] : [])
+  const { log } = memoryLog()
+  const ended = startFollower({ db, wakes, links: { lookUpTxt }, log, everyMs: 10, signal: stop.signal })
+  await api.json('PUT', '/v1/follows/site.example', { body: {} })
+  await until('the first version', () => dataOf(stream, 'follow.changed').length === 1)
+  const [{ requestid } = assert.fail()] = dataOf(stream, 'follow.changed') as { requestid: string }[]
+  await api.json('GET', `/v1/pins/${requestid}`)
+  const looks = async (): Promise<void> => {
+    const at = async (): Promise<unknown> =>
+      (await db.query<{ at: string }>('select checked_at as at from follow'))[0]?.at
+    for (let count = 0; count < 2; count++) {
+      const before = await at()
+      await db.run('update follow set next_at = now()')
+      await until('a look', async () => (await at()) !== before)
+    }
+  }
+  txt.clear()
+  await looks()
+  txt.set('_dnslink.site.example', `dnslink=/ipfs/${cidOf('two').toString()}`)
+  await looks()
+  await until('the second version', () => dataOf(stream, 'follow.changed').length === 2)
+  stop.abort()
+  await ended
+  assert.deepEqual(
+    stream.events.map(({ type, subject }) => [type, subject]),
+    ['follow.changed', 'follow.failing', 'follow.changed'].map((type) => [type, 'site.example']),
+  )
+})
+
+test('pins tell that they are pinned or have failed, to accounts that listen', async () => {
+  await using api = await openTestApi()
+  await using _notifier = runNotifier(api)
+  const pin = async (text: string, token: string): Promise<string> => {
+    const body = { cid: cidOf(text).toString(), name: text }
+    return (await api.json<{ requestid: string }>('POST', '/psa/pins', { body, token })).requestid
+  }
+  await using stream = await open(api)
+  const [mine, failing] = [await pin('mine', api.token), await pin('failing', api.token)]
+  await pin('unheard', api.otherToken)
+  const settle = async (text: string, otherwise: 'pinned' | 'failed'): Promise<void> => {
+    const [row] = await api.db.query<{ contentId: string; policyId: number }>(
+      'select content_id as "contentId", policy_id as "policyId" from pin where cid = $1',
+      [cidOf(text).toString()],
+    )
+    const statuses = [{ policyId: row?.policyId ?? 0, evidenceAt: null, keeps: false, otherwise }]
+    const decision = { contentId: row?.contentId ?? '', statuses } as unknown as Decision
+    for (let count = 0; count < 2; count++) await settlePins(api.db, [decision])
+  }
+  await settle('unheard', 'pinned')
+  await settle('mine', 'pinned')
+  await settle('failing', 'failed')
+  await until('both', () => stream.events.length === 2)
+  assert.deepEqual(dataOf(stream, 'pin.pinned'), [{ subject: mine, cid: cidOf('mine').toString(), name: 'mine' }])
+  assert.deepEqual(dataOf(stream, 'pin.failed'), [
+    { subject: failing, cid: cidOf('failing').toString(), name: 'failing' },
+  ])
+  assert.deepEqual(await api.db.query('select from event e where e.tenant_id <> $1', [api.tenantId]), [])
 })
