@@ -25,7 +25,7 @@ class Stream implements AsyncDisposable {
   readonly ids: string[] = []
   heartbeats = 0
   ended = false
-  #failure: unknown
+  #failure: Error | undefined
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>
   readonly #reading: Promise<void>
 
@@ -49,7 +49,7 @@ class Stream implements AsyncDisposable {
       }
       this.ended = true
     } catch (error) {
-      this.#failure = error
+      this.#failure = error as Error
     }
   }
 
@@ -85,7 +85,8 @@ async function open(api: TestApi, { query = '', last }: { query?: string; last?:
 
 test('a stream tells what happens from now on, in its order, and goes on after the last id', async () => {
   await using api = await openTestApi()
-  await using _notifier = runNotifier(api)
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api))
   await raise(api, 'before')
   await until('that it is placed', async () => (await api.db.query('select from event where place is not null')).length)
   await using stream = await open(api)
@@ -139,7 +140,8 @@ test('a client that comes back after the control plane was started anew misses n
   await until('a clean end', () => stream.ended)
   // It happens while nobody is there to place and tell it.
   await raise(api, 'two')
-  await using _notifier = runNotifier(api)
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api))
   const stopLater = new AbortController()
   await using second = await start(stopLater.signal)
   await using again = await openAt(second.url, stream.ids.at(-1))
@@ -150,7 +152,8 @@ test('a client that comes back after the control plane was started anew misses n
 
 test('events of transactions that commit in another order than they began are all told', async () => {
   await using api = await openTestApi()
-  await using _notifier = runNotifier(api, { everyMs: 1 })
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api, { everyMs: 1 }))
   await using stream = await open(api)
   const { promise, resolve } = Promise.withResolvers<void>()
   const late = api.db.transaction(async (sql) => {
@@ -167,8 +170,9 @@ test('events of transactions that commit in another order than they began are al
 
 test('many events come in pages, each once, to as many streams as there are', async () => {
   await using api = await openTestApi()
-  await using _first = runNotifier(api, { everyMs: 5 })
-  await using _second = runNotifier(api, { everyMs: 5 })
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api, { everyMs: 5 }))
+  stack.use(runNotifier(api, { everyMs: 5 }))
   const streams = [await open(api), await open(api)]
   const lanes = Array.from({ length: 4 }, async (_, lane) => {
     for (let index = 0; index < 100; index++) await raise(api, `${lane} ${index}`)
@@ -188,7 +192,8 @@ test('many events come in pages, each once, to as many streams as there are', as
 
 test('a stream shows nothing of another account, and its ids nothing of how much happens there', async () => {
   await using api = await openTestApi()
-  await using _notifier = runNotifier(api)
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api))
   await using theirs = new Stream(await api.send('GET', '/v1/events', { token: api.otherToken }))
   await using mine = await open(api)
   for (let index = 0; index < 5; index++) await raise(api, String(index))
@@ -223,7 +228,7 @@ test('a quiet stream has heartbeats, and ends once its token is worthless; there
 
   const open = await Promise.all(Array.from({ length: 32 }, () => api.send('GET', '/v1/events')))
   assert.equal((await failure(await api.send('GET', '/v1/events'))).reason, 'TOO_MANY_REQUESTS')
-  await Promise.all(open.map((response) => response.body?.cancel()))
+  await Promise.all(open.map(async (response) => await response.body?.cancel()))
   await until('room again', async () => {
     const response = await api.send('GET', '/v1/events')
     await response.body?.cancel()
@@ -238,7 +243,8 @@ function dataOf(stream: Stream, type: string): object[] {
 
 test('names tell that they are published, end, and have ended, each once, whoever looks after them', async () => {
   await using api = await openTestApi()
-  await using _notifier = runNotifier(api)
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api))
   await using stream = await open(api)
   const { name: hosted } = await api.json<{ name: string }>('POST', '/v1/names', {
     body: { label: 'site', value: CONTENT },
@@ -291,7 +297,8 @@ test('names tell that they are published, end, and have ended, each once, whoeve
 
 test('a followed name tells that it has changed, and once that it cannot be followed', async () => {
   await using api = await openTestApi()
-  await using _notifier = runNotifier(api)
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api))
   await using stream = await open(api)
   const txt = new Map([['_dnslink.site.example', `dnslink=/ipfs/${cidOf('one').toString()}`]])
   const stop = new AbortController()
@@ -327,7 +334,8 @@ test('a followed name tells that it has changed, and once that it cannot be foll
 
 test('pins tell that they are pinned or have failed, to accounts that listen', async () => {
   await using api = await openTestApi()
-  await using _notifier = runNotifier(api)
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api))
   const pin = async (text: string, token: string): Promise<string> => {
     const body = { cid: cidOf(text).toString(), name: text }
     return (await api.json<{ requestid: string }>('POST', '/psa/pins', { body, token })).requestid

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { raiseEvent, type NewEvent } from '../../services/catalog/events.ts'
@@ -66,14 +66,13 @@ export async function receive(): Promise<Receiver> {
       await closed
     },
   }
-  const take: RequestListener = (request, response) => {
+  const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     response.on('error', () => {})
-    void text(request).then((body) => {
-      receiver.received.push({ event: JSON.parse(body) as AccountEvent, body, headers: request.headers })
-      receiver.answer(request, response)
-    })
+    const body = await text(request)
+    receiver.received.push({ event: JSON.parse(body) as AccountEvent, body, headers: request.headers })
+    receiver.answer(request, response)
   }
-  const server = createServer(take).listen(0, '127.0.0.1')
+  const server = createServer((request, response) => void take(request, response)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`
   return receiver
