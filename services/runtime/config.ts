@@ -80,7 +80,10 @@ export const SETTINGS = {
   ),
 
   HOLDFAST_MASTER_KEY: secret(
-    'Control plane: wraps the keys under which private keys of IPNS names are sealed; 32 bytes in base64, the same for all processes; without it names have no hosted keys. A new one stands before the old one, with a comma, until every process was restarted with both',
+    'Control plane: wraps the keys under which private keys of IPNS names are sealed; 32 bytes in base64, file: and the path of a file with that, or vault://host:port/mount/key; the same for all processes; without it names have no hosted keys. A new one stands before the old one, with a comma, until every process was restarted with both',
+  ),
+  HOLDFAST_VAULT_TOKEN: secret(
+    'Control plane: token for master keys in Vault, or file: and the path of a file with it, which is read at each call; none when an agent in between adds it',
   ),
 
   HOLDFAST_URL: optional(url, 'Command line: the API to talk to; the local cluster of the folder when unset'),
