@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { raiseEvent } from '../../services/catalog/events.ts'
 import { sealWith } from '../../services/catalog/sealed-secret.ts'
+import { EVENTS } from '../../services/catalog/wake.ts'
 import { takeWebhook } from '../../services/catalog/webhooks-work.ts'
 import type { AddressLookup } from '../../services/core/public-address.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
@@ -303,4 +305,23 @@ test('events are forgotten after their time, with what was still to be told of t
     (await deliveries(api, id)).map(({ event }) => event.subject),
     ['new'],
   )
+})
+
+test('webhooks of one account that hang do not hold up those of another', async () => {
+  await using api = await openTestApi()
+  await using hanging = await receive()
+  hanging.answer = () => {}
+  await using receiver = await receive()
+  await using stack = new AsyncDisposableStack()
+  for (let count = 0; count < 20; count++) await make(api, hanging.url)
+  await api.json('POST', '/v1/webhooks', { body: { url: receiver.url }, token: api.otherToken })
+  stack.use(runNotifier(api, { sending: { allowsLoopback: true, answerMs: 60_000 } }))
+  for (let index = 0; index < 20; index++) await raise(api, `hanging ${index}`)
+  await until('that it hangs', () => hanging.received.length >= 4)
+  const [other] = await api.db.query<{ id: number }>('select id from tenant where id <> $1', [api.tenantId])
+  await raiseEvent(api.db, other?.id ?? 0, { type: 'name.ended', subject: 'theirs', data: {} })
+  api.wakes.announce(EVENTS)
+  await until('that the other is told', () => receiver.received.length === 1)
+  const leased = await api.db.query('select from webhook where lease_until > now()')
+  assert.equal(leased.length, 4)
 })
