@@ -23,8 +23,14 @@ export async function raiseEvent(sql: Sql, tenantId: number, { type, subject, da
   ])
 }
 
-/** Whether somebody listens to a tenant: a condition on its id. Otherwise what happens very often is not written down. */
-export function isListenedTo(tenantId: string): string {
+/**
+ * Whether somebody listens to what happens very often to things of a tenant, and is not written down otherwise.
+ * @param tenantId expression for its id
+ * @param types of the events, as a text array
+ * @returns the condition
+ */
+export function isListenedTo(tenantId: string, types: string): string {
   return `(exists (select from event_feed where tenant_id = ${tenantId} and listening_until > now())
-    or exists (select from webhook where tenant_id = ${tenantId} and disabled_at is null))`
+    or exists (select from webhook where tenant_id = ${tenantId} and disabled_at is null
+                  and (types is null or types && ${types})))`
 }

@@ -6,6 +6,9 @@ import type { Decision } from './reconcile-write.ts'
 /** A copy verified this long before a pin was made is evidence for that pin. */
 const EVIDENCE_WINDOW = '10 minutes'
 
+/** Types of the events that tell a status. */
+const PIN_EVENTS = `array['pin.pinned', 'pin.failed']`
+
 export interface SettledPin {
   tenantId: number
   requestId: string
@@ -39,7 +42,7 @@ export async function settlePins(sql: Sql, decisions: readonly Decision[]): Prom
      told as (
        insert into event (tenant_id, type, subject, data)
        select s.tenant_id, 'pin.' || s.status, s.id, jsonb_build_object('cid', s.cid, 'name', s.name)
-         from settled s where s.status in ('pinned', 'failed') and ${isListenedTo('s.tenant_id')})
+         from settled s where s.status in ('pinned', 'failed') and ${isListenedTo('s.tenant_id', PIN_EVENTS)})
      select tenant_id as "tenantId", id as "requestId", status from settled`,
     [
       rules.map(({ contentId }) => contentId),

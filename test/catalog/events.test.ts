@@ -5,12 +5,12 @@ import { createAuthenticator } from '../../services/catalog/authenticator.ts'
 import { createPinAcceptor } from '../../services/catalog/pins-accept.ts'
 import { settlePins } from '../../services/catalog/reconcile-statuses.ts'
 import type { Decision } from '../../services/catalog/reconcile-write.ts'
-import type { AccountEvent } from '../../services/core/events.ts'
 import { createIpnsRecord } from '../../services/naming/create-record.ts'
 import { generateSigningKey } from '../../services/naming/signing-key.ts'
 import { startFollower } from '../../services/republisher/follower.ts'
 import { startRepublisher } from '../../services/republisher/republisher.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
+import { Stream } from '../support/event-stream.ts'
 import { CONTENT } from '../support/naming.ts'
 import { raise, runNotifier } from '../support/notifier.ts'
 import { cidOf } from '../support/pins.ts'
@@ -18,66 +18,6 @@ import { until } from '../support/until.ts'
 import { failure, memoryLog, serve } from '../support/web.ts'
 
 const HOUR_MS = 3_600_000
-
-/** Server-sent events as a client reads them. */
-class Stream implements AsyncDisposable {
-  readonly events: AccountEvent[] = []
-  readonly ids: string[] = []
-  heartbeats = 0
-  ended = false
-  #failure: Error | undefined
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>
-  readonly #reading: Promise<void>
-
-  constructor(response: Response) {
-    assert.equal(response.status, 200)
-    assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/)
-    this.#reader = (response.body as ReadableStream<Uint8Array>).getReader()
-    this.#reading = this.#read()
-  }
-
-  async #read(): Promise<void> {
-    let text = ''
-    const decoder = new TextDecoder()
-    try {
-      for (;;) {
-        const { done, value } = await this.#reader.read()
-        if (done) break
-        const parts = (text + decoder.decode(value, { stream: true })).split('\n\n')
-        text = parts.pop() ?? ''
-        for (const part of parts) this.#take(part)
-      }
-      this.ended = true
-    } catch (error) {
-      this.#failure = error as Error
-    }
-  }
-
-  #take(part: string): void {
-    if (part === ':') this.heartbeats++
-    const fields = new Map(part.split('\n').map((line) => line.split(/: (.*)/s, 2) as [string, string]))
-    const [id, data] = [fields.get('id'), fields.get('data')]
-    if (id === undefined || data === undefined) return
-    this.ids.push(id)
-    this.events.push(JSON.parse(data) as AccountEvent)
-  }
-
-  async has(...subjects: string[]): Promise<void> {
-    await until(subjects.join(), () => {
-      if (this.#failure !== undefined) throw this.#failure
-      return this.events.length >= subjects.length
-    })
-    assert.deepEqual(
-      this.events.map(({ subject }) => subject),
-      subjects,
-    )
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#reader.cancel().catch(() => {})
-    await this.#reading
-  }
-}
 
 async function open(api: TestApi, { query = '', last }: { query?: string; last?: string | undefined } = {}) {
   return new Stream(await api.send('GET', `/v1/events${query}`, { headers: last ? { 'Last-Event-ID': last } : {} }))
@@ -343,6 +283,9 @@ test('pins tell that they are pinned or have failed, to accounts that listen', a
   await using stream = await open(api)
   const [mine, failing] = [await pin('mine', api.token), await pin('failing', api.token)]
   await pin('unheard', api.otherToken)
+  // A webhook for other things does not ask for them.
+  const body = { url: 'https://hooks.example/', types: ['name.ended'] }
+  await api.json('POST', '/v1/webhooks', { body, token: api.otherToken })
   const settle = async (text: string, otherwise: 'pinned' | 'failed'): Promise<void> => {
     const [row] = await api.db.query<{ contentId: string; policyId: number }>(
       'select content_id as "contentId", policy_id as "policyId" from pin where cid = $1',
