@@ -4,7 +4,8 @@ import { createApi } from './api/api.ts'
 import { createAuthenticator } from './catalog/authenticator.ts'
 import { openDatabase, type Database } from './catalog/database.ts'
 import { touchController } from './catalog/directory.ts'
-import { readMasterKeys } from './catalog/master-key.ts'
+import type { MasterKeys } from './catalog/master-key.ts'
+import { readMasterKeys } from './catalog/master-key-setting.ts'
 import { migrate } from './catalog/migrate.ts'
 import { createJoinToken } from './catalog/nodes-joining.ts'
 import { createPinAcceptor } from './catalog/pins-accept.ts'
@@ -15,7 +16,7 @@ import { ensureTenant } from './catalog/tenants.ts'
 import { openWakes } from './catalog/wake.ts'
 import { HoldfastError } from './core/errors.ts'
 import type { NodeIdentity } from './core/node-key.ts'
-import { SECOND_MS } from './core/units.ts'
+import { MINUTE_MS, SECOND_MS } from './core/units.ts'
 import { chainPool } from './chain-pool.ts'
 import { proofParts } from './proof-parts.ts'
 import { domainLinks } from './domain-links.ts'
@@ -32,6 +33,7 @@ import { startMetrics } from './runtime/metrics.ts'
 import { startFollower } from './republisher/follower.ts'
 import { dhtTarget } from './republisher/dht-target.ts'
 import { routerTarget } from './republisher/put-target.ts'
+import { startNotifier } from './notifier/notifier.ts'
 import { startRepublisher } from './republisher/republisher.ts'
 import { sayReady } from './runtime/role-process.ts'
 import { DenylistFiles } from './scheduler/denylist-files.ts'
@@ -46,6 +48,7 @@ import { startVerifier } from './verifier/verifier.ts'
 const FIRST_TENANT = 'main'
 /** Nodes take uploads from controllers that were seen within a minute. */
 const TOUCH_MS = 15 * SECOND_MS
+const REWRAP_MS = MINUTE_MS
 /** Beats that a node misses until it is suspect. */
 const BEATS_MISSED = 3
 
@@ -67,12 +70,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     liveness: { suspectMs: config.HOLDFAST_SUSPECT_AFTER, downMs: config.HOLDFAST_DOWN_AFTER },
   }
   const seal = config.HOLDFAST_SECRETS_KEY === undefined ? undefined : sealWith(config.HOLDFAST_SECRETS_KEY)
-  const masters = config.HOLDFAST_MASTER_KEY === undefined ? undefined : readMasterKeys(config.HOLDFAST_MASTER_KEY)
-  if (masters !== undefined) {
-    const rewrapped = await rewrapTenantKeys(db, masters)
-    if (rewrapped > 0)
-      log.info({ rewrapped, master: masters[0].id }, 'keys of accounts are wrapped by the new master key')
-  }
+  const masters = await masterKeys(config)
   const links = domainLinks(config)
   const pool = chainPool(config)
   const proofs = proofParts(config)
@@ -88,6 +86,7 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     readsChain: pool !== undefined,
     signer: proofs?.signer,
     anchorKinds: proofs?.kinds ?? [],
+    allowsLoopbackWebhooks: config.HOLDFAST_WEBHOOK_LOOPBACK,
     gatewayHosts: config.HOLDFAST_GATEWAY_HOSTS,
     log,
   })
@@ -116,12 +115,45 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
   await Promise.all([
     startScheduler({ db, wakes, log, settings, signal }),
     startRepublisher({ db, wakes, masters, targets: [dht, ...config.HOLDFAST_ROUTERS.map(routerTarget)], log, signal }),
+    startNotifier({
+      db,
+      wakes,
+      seal,
+      sending: { allowsLoopback: config.HOLDFAST_WEBHOOK_LOOPBACK },
+      log,
+      signal,
+    }),
     startFollower({ db, wakes, links, log, signal }),
+    ...(masters === undefined ? [] : [keepRewrapped(masters, { db, log, signal })]),
     ...(pool === undefined ? [] : [startVerifier({ db, wakes, pool, log, signal })]),
     ...(proofs === undefined ? [] : [startProver({ db, wakes, pool, ...proofs, keep: api.keep, log, signal })]),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),
   ])
+}
+
+async function masterKeys({
+  HOLDFAST_MASTER_KEY: text,
+  HOLDFAST_VAULT_TOKEN: vaultToken,
+}: Config): Promise<MasterKeys | undefined> {
+  if (text === undefined) return undefined
+  return await readMasterKeys(text, vaultToken === undefined ? {} : { vaultToken })
+}
+
+/**
+ * Wraps keys of accounts by the present master key that another one wrapped. Beside everything else: a key service that is
+ * away must not keep the process from starting, and processes that still have the old setting make keys meanwhile.
+ */
+async function keepRewrapped(
+  masters: MasterKeys,
+  { db, log, signal }: { db: Database; log: Log; signal: AbortSignal },
+): Promise<void> {
+  const rewrap = async (): Promise<void> => {
+    const rewrapped = await rewrapTenantKeys(db, masters)
+    if (rewrapped === 0) return
+    log.info({ rewrapped, master: masters[0].id }, 'keys of accounts are wrapped by the new master key')
+  }
+  await loop('master-key', rewrap, { everyMs: REWRAP_MS, log, signal })
 }
 
 /** Brings the database to the current schema, and makes what the configuration names. */

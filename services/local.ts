@@ -98,6 +98,7 @@ function controlRole(data: string, database: string, secrets: Secrets): Paramete
     HOLDFAST_SECRETS_KEY: secrets.secretsKey,
     HOLDFAST_MASTER_KEY: secrets.masterKey,
     HOLDFAST_PROOF_KEY: secrets.proofKey,
+    HOLDFAST_WEBHOOK_LOOPBACK: 'true',
   })
   return { name: CONTROL, program: [PROGRAM], env, logFile: join(data, 'logs', 'control.log') }
 }

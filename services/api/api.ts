@@ -16,6 +16,7 @@ import type { Log } from '../runtime/log.ts'
 import { accessRoutes } from './access.ts'
 import { collectionRoutes } from './collections.ts'
 import { denylistRoutes } from './denylists.ts'
+import { eventRoutes } from './events.ts'
 import { followRoutes } from './follows.ts'
 import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
 import { landingRoute } from './landing.ts'
@@ -37,6 +38,7 @@ import { IntakeClient } from './uploads/intake-client.ts'
 import { keepDocument, type KeepDocument } from './uploads/keep-document.ts'
 import { uploadRoutes } from './uploads/uploads.ts'
 import { usageRoutes } from './usage.ts'
+import { webhookRoutes } from './webhooks.ts'
 
 export interface ApiParts {
   db: Database
@@ -45,7 +47,7 @@ export interface ApiParts {
   authenticator: Authenticator
   /** Proved to nodes when uploads are sent to them; the control plane must be known to them as a controller by it. */
   identity: NodeIdentity
-  /** Of the keys of signed URLs; undefined: there are none. */
+  /** Of the keys of signed URLs and the secrets of webhooks; undefined: there are none. */
   seal?: Seal | undefined
   /** Of the keys of hosted names; undefined: there are none. */
   masters?: MasterKeys | undefined
@@ -57,6 +59,10 @@ export interface ApiParts {
   signer?: Signer | undefined
   /** What proofs can be anchored in. */
   anchorKinds?: readonly AnchorKind[]
+  /** Whether webhooks may be on this machine. */
+  allowsLoopbackWebhooks?: boolean
+  /** How long nothing comes of a stream of events at most. */
+  eventHeartbeatMs?: number
   /** The gateways' host table: which URLs sites have. */
   gatewayHosts: readonly GatewayHost[]
   log: Log
@@ -108,6 +114,8 @@ export function createApi(parts: ApiParts): Api {
     ...collectionRoutes(shared),
     ...proofRoutes(shared),
     ...usageRoutes(shared),
+    ...webhookRoutes(shared),
+    ...eventRoutes(shared),
     landingRoute(),
   ]
   const all = [...routes, documentRoute(routes)]

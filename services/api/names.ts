@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { deleteName, getName, listNames, listRecords, type SavedName } from '../catalog/names.ts'
-import { NAMES, type Wakes } from '../catalog/wake.ts'
+import { EVENTS, NAMES, type Wakes } from '../catalog/wake.ts'
 import { HoldfastError, hasCode } from '../core/errors.ts'
 import { parseIpnsName } from '../naming/ipns-name.ts'
 import { MAX_RECORD_BYTES } from '../naming/ipns-record.ts'
@@ -45,6 +45,7 @@ export function nameRoutes({ wakes, ...store }: NameStore & { wakes: Wakes }): A
       return { status: 409 as const, headers: etagOf(current), body: { error: failure, current: nameView(current) } }
     }
     wakes.announce(NAMES)
+    wakes.announce(EVENTS)
     return { status: 200 as const, headers: etagOf(published), body: nameView(published) }
   }
 
@@ -61,6 +62,7 @@ export function nameRoutes({ wakes, ...store }: NameStore & { wakes: Wakes }): A
       async ({ caller, body }) => {
         const saved = await found(caller.tenantId, await addName(store, caller.tenantId, body))
         wakes.announce(NAMES)
+        wakes.announce(EVENTS)
         return { status: 201, headers: etagOf(saved), body: nameView(saved) }
       },
     ),

@@ -5,7 +5,7 @@ import { notePublished, reserveVersion } from '../catalog/follows-versions.ts'
 import { getName, listRecords, type SavedName } from '../catalog/names.ts'
 import { getPin, type PinRow } from '../catalog/pins.ts'
 import { getSite, listSites, type SavedSite } from '../catalog/sites.ts'
-import { NAMES, type Wakes } from '../catalog/wake.ts'
+import { EVENTS, NAMES, type Wakes } from '../catalog/wake.ts'
 import { HoldfastError, hasCode } from '../core/errors.ts'
 import { json } from '../runtime/http/route.ts'
 import { DEFAULT_EVERY_MS, DEFAULT_KEPT } from './follows.ts'
@@ -105,6 +105,7 @@ export function siteRoutes({ wakes, links, gatewayHosts, ...store }: SiteParts):
         await publishValue(store, tenantId, { saved, wanted, expected: body.sequence })
         await notePublished(db, tenantId, follow.id, pin)
         wakes.announce(NAMES)
+        wakes.announce(EVENTS)
         return { status: 201, body: await whole(tenantId, saved.name) }
       },
     ),

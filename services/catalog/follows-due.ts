@@ -30,17 +30,28 @@ export async function takeDueFollows(
   return rows.map(followOf)
 }
 
-/** Notes why a name could not be followed. What is pinned of it stays. */
+/**
+ * Notes why a name could not be followed, and tells its owner when it could be the last time. What is pinned of it stays.
+ * @returns whether the owner is told
+ */
 export async function noteFollowProblem(
   sql: Sql,
   followId: string,
   { code, message }: { code: string; message: string },
-): Promise<void> {
-  await sql.run('update follow set checked_at = clock_timestamp(), error_code = $2, error = $3 where id = $1', [
-    followId,
-    code,
-    message,
-  ])
+): Promise<boolean> {
+  const told = await sql.query(
+    `with held as (select id, error_code from follow where id = $1 for update),
+     noted as (
+       update follow f set checked_at = clock_timestamp(), error_code = $2, error = $3 from held
+        where f.id = held.id returning f.tenant_id, f.name, f.target, held.error_code is null as is_news)
+     insert into event (tenant_id, type, subject, data)
+     select tenant_id, 'follow.failing', name,
+            jsonb_build_object('value', target, 'problem', jsonb_build_object('code', $2::text, 'message', $3::text))
+       from noted where is_news
+     returning id`,
+    [followId, code, message],
+  )
+  return told.length > 0
 }
 
 /**

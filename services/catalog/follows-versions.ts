@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import { toV1 } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { Database, Sql } from './database.ts'
+import { raiseEvent } from './events.ts'
 import { HASTENED, type DueFollow } from './follows-due.ts'
 import { insertPins } from './pins-insert.ts'
 import { removePins } from './pins-remove.ts'
@@ -61,6 +62,10 @@ async function noteVersion(
       where id = $1`,
     [follow.id, target, cid, record === undefined ? null : Buffer.from(record), isNew || kept === undefined],
   )
+  if (isNew) {
+    const data = { value: target, cid: root.toString(), requestid: pinId }
+    await raiseEvent(sql, tenantId, { type: 'follow.changed', subject: follow.name, data })
+  }
   return kept === undefined
 }
 

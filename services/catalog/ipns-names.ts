@@ -62,7 +62,7 @@ export async function writeRecords(sql: Sql, records: readonly (KeptRecord & { n
        update ipns_name as known
           set sequence = news.sequence, record = news.record, target = news.target,
               valid_until_ns = news.valid_until_ns, valid_until = news.valid_until, ttl_ns = news.ttl_ns,
-              received_at = clock_timestamp(), version = ticket.base + news.place, warned_at = null,
+              received_at = clock_timestamp(), version = ticket.base + news.place, warned_at = null, ended_at = null,
               sign_at = case when exists (select from name join name_key on name_key.name_id = name.id
                                            where name.name = news.name)
                              then now() + (news.valid_until - now()) * (0.5 - 0.1 * random()) end
@@ -81,6 +81,18 @@ export async function writeRecords(sql: Sql, records: readonly (KeptRecord & { n
       column(({ ttlNs }) => ttlNs.toString()),
       records.length,
     ],
+  )
+}
+
+/** Tells all tenants that have a held name of a record with a new sequence; one that only ends later is not news. */
+export async function raisePublished(sql: Sql, held: HeldName, record: KeptRecord): Promise<void> {
+  if (held.record !== undefined && record.sequence === held.sequence) return
+  await sql.run(
+    `insert into event (tenant_id, type, subject, data)
+     select n.tenant_id, 'name.published', n.name,
+            jsonb_build_object('label', n.label, 'mode', n.mode, 'value', $2::text, 'sequence', $3::text)
+       from name n where n.name = $1`,
+    [held.name, record.target, record.sequence.toString()],
   )
 }
 

@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto'
-import { HoldfastError } from '../core/errors.ts'
 import { sealUnder } from './sealed-secret.ts'
 
 /**
@@ -18,8 +17,6 @@ export interface MasterKey {
 /** The first one wraps; those after it are on their way out and only unwrap. */
 export type MasterKeys = readonly [MasterKey, ...MasterKey[]]
 
-const KEY_BYTES = 32
-
 /** A master key that this process has in memory (AES-256-GCM). @param key 32 bytes, used as they are from then on */
 export function masterKeyOf(key: Uint8Array): MasterKey {
   const seal = sealUnder(key)
@@ -28,20 +25,4 @@ export function masterKeyOf(key: Uint8Array): MasterKey {
     wrap: (secret, about) => Promise.resolve(seal.close(secret, about)),
     unwrap: (wrapped, about) => new Promise((resolve) => resolve(seal.open(wrapped, about))),
   }
-}
-
-/**
- * The master keys that a setting names: base64 of 32 bytes each, with a comma between them.
- * @throws CONFIG, without the text
- */
-export function readMasterKeys(text: string): MasterKeys {
-  const keys = text.split(',').map((one) => Buffer.from(one.trim(), 'base64'))
-  if (keys.some((key) => key.length !== KEY_BYTES)) {
-    throw new HoldfastError(
-      'CONFIG',
-      `HOLDFAST_MASTER_KEY must be ${KEY_BYTES} bytes in base64, or several with commas.`,
-    )
-  }
-  const [first, ...others] = keys.map(masterKeyOf)
-  return [first as MasterKey, ...others]
 }

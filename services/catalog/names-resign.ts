@@ -1,3 +1,4 @@
+import type { EventType } from '../core/events.ts'
 import type { Database, Sql } from './database.ts'
 import { RECORD_COLUMNS, recordIn, writeRecords, type HeldName, type KeptRecord, type RecordRow } from './ipns-names.ts'
 import { IS_ENDING, type NameMode } from './names.ts'
@@ -60,17 +61,44 @@ export interface EndingName {
   validUntil: string
 }
 
-/** Names whose record is about to end; each record once, whichever process asks. */
+/**
+ * Names whose record is about to end, and whose owners are told so by an event; each record once, whichever process asks.
+ */
 export function takeEndingNames(sql: Sql, limit: number): Promise<EndingName[]> {
+  return takeOnce(sql, limit, { type: 'name.ending', column: 'warned_at', condition: IS_ENDING })
+}
+
+/** Likewise names whose record has ended without a newer one. */
+export function takeEndedNames(sql: Sql, limit: number): Promise<EndingName[]> {
+  return takeOnce(sql, limit, {
+    type: 'name.ended',
+    column: 'ended_at',
+    condition: 'i.sign_at is null and i.valid_until < now()',
+  })
+}
+
+function takeOnce(
+  sql: Sql,
+  limit: number,
+  { type, column, condition }: { type: EventType; column: 'warned_at' | 'ended_at'; condition: string },
+): Promise<EndingName[]> {
   return sql.query<EndingName>(
-    `with ending as (
+    `with due as (
        select i.name from ipns_name i
-        where i.version is not null and i.warned_at is null and ${IS_ENDING}
+        where i.version is not null and i.${column} is null and ${condition}
         order by i.valid_until limit $1 for update skip locked),
-     warned as (
-       update ipns_name i set warned_at = now() from ending where i.name = ending.name returning i.name, i.valid_until)
-     select n.tenant_id as "tenantId", n.name, n.label, n.mode, warned.valid_until as "validUntil"
-       from warned join name n on n.name = warned.name`,
-    [limit],
+     noted as (
+       update ipns_name i set ${column} = now() from due where i.name = due.name returning i.name, i.valid_until, i.target),
+     owned as (
+       select n.tenant_id, n.name, n.label, n.mode, noted.valid_until, noted.target
+         from noted join name n on n.name = noted.name),
+     told as (
+       insert into event (tenant_id, type, subject, data)
+       select tenant_id, $2, name,
+              jsonb_build_object('label', label, 'mode', mode, 'value', target, 'validUntil',
+                                 to_char(valid_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+         from owned)
+     select tenant_id as "tenantId", name, label, mode, valid_until as "validUntil" from owned`,
+    [limit, type],
   )
 }

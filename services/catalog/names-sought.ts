@@ -1,5 +1,5 @@
 import type { Database, Sql } from './database.ts'
-import { holdName, trimHistory, writeRecords } from './ipns-names.ts'
+import { holdName, raisePublished, trimHistory, writeRecords } from './ipns-names.ts'
 import type { Decide } from './names.ts'
 
 /**
@@ -31,7 +31,7 @@ export async function takeFound(db: Database, name: string, decide: Decide): Pro
     const wanted = await sql.query('select from name where name = $1 limit 1', [name])
     const record = wanted.length === 0 ? undefined : decide(held)
     if (record === undefined) return false
-    await trimHistory(sql, name)
+    await Promise.all([trimHistory(sql, name), raisePublished(sql, held, record)])
     await writeRecords(sql, [{ name, ...record }])
     return true
   })

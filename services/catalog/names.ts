@@ -1,7 +1,7 @@
 import { HoldfastError } from '../core/errors.ts'
 import type { Database, Sql } from './database.ts'
 import { violates } from './database-errors.ts'
-import { holdName, trimHistory, writeRecords, type HeldName, type KeptRecord } from './ipns-names.ts'
+import { holdName, raisePublished, trimHistory, writeRecords, type HeldName, type KeptRecord } from './ipns-names.ts'
 import { lockTenant } from './tenant-lock.ts'
 
 /** Names of one tenant. */
@@ -109,17 +109,19 @@ export async function createName(db: Database, tenantId: number, wanted: NewName
     await db.transaction(async (sql) => {
       await lockTenant(sql, tenantId)
       const held = await holdName(sql, name)
-      const made = await sql.run(
+      const added = await sql.run(
         `insert into name (id, tenant_id, name, label, mode, ttl_ms, lifetime_ms, sought_at)
          select $1, $2, $3, $4, $5, $6, $7, case when $8 then now() end
           where (select count(*) from name where tenant_id = $2) < $9`,
         [id, tenantId, name, label, mode, ttlMs, lifetimeMs, isNewKey, MAX_NAMES],
       )
-      if (made === 0) throw new HoldfastError('INSUFFICIENT_FUNDS', `An account may have ${MAX_NAMES} names.`)
+      if (added === 0) throw new HoldfastError('INSUFFICIENT_FUNDS', `An account may have ${MAX_NAMES} names.`)
       if (sealedKey !== undefined)
         await sql.run('insert into name_key (name_id, sealed) values ($1, $2)', [id, sealedKey])
       // Also a record that was known before: it may not be in the feed any more, and may have got its key.
-      const record = decide(held) ?? held.record
+      const made = decide(held)
+      if (made !== undefined) await raisePublished(sql, held, made)
+      const record = made ?? held.record
       if (record !== undefined) await writeRecords(sql, [{ name, ...record }])
     })
   } catch (error) {
@@ -146,7 +148,7 @@ export async function changeRecord(
     if (mine.length === 0) throw new HoldfastError('NOT_FOUND', 'There is no such name.')
     const record = decide(held)
     if (record !== undefined) {
-      await trimHistory(sql, name)
+      await Promise.all([trimHistory(sql, name), raisePublished(sql, held, record)])
       await writeRecords(sql, [{ name, ...record }])
     }
     return (await getName(sql, tenantId, { name })) as SavedName

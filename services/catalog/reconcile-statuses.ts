@@ -1,9 +1,13 @@
 import type { PinStatus } from '../core/pin.ts'
 import type { Sql } from './database.ts'
+import { isListenedTo } from './events.ts'
 import type { Decision } from './reconcile-write.ts'
 
 /** A copy verified this long before a pin was made is evidence for that pin. */
 const EVIDENCE_WINDOW = '10 minutes'
+
+/** Types of the events that tell a status. */
+const PIN_EVENTS = `array['pin.pinned', 'pin.failed']`
 
 export interface SettledPin {
   tenantId: number
@@ -13,14 +17,15 @@ export interface SettledPin {
 
 /**
  * Sets the status of every pin of the contents to what their evidence allows, and answers those that changed. A pin over its
- * tenant's limit of bytes fails, whoever else has the content.
+ * tenant's limit of bytes fails, whoever else has the content. Tenants that listen are told in the same statement.
  */
 export async function settlePins(sql: Sql, decisions: readonly Decision[]): Promise<SettledPin[]> {
   const rules = decisions.flatMap(({ contentId, statuses }) => statuses.map((rule) => ({ contentId, ...rule })))
   if (rules.length === 0) return []
   return await sql.prepared<SettledPin>(
     'settle-pins',
-    `update pin p
+    `with settled as (
+     update pin p
         set status = v.status, status_at = now()
        from (select p.tenant_id, p.id,
                     case when c.bytes > u.max_pin_bytes then 'failed'
@@ -33,7 +38,12 @@ export async function settlePins(sql: Sql, decisions: readonly Decision[]): Prom
                join content c on c.id = e.content_id
                join tenant_usage u on u.tenant_id = p.tenant_id) v
       where p.tenant_id = v.tenant_id and p.id = v.id and p.status <> v.status
-      returning p.tenant_id as "tenantId", p.id as "requestId", p.status`,
+      returning p.tenant_id, p.id, p.status, p.cid, p.name),
+     told as (
+       insert into event (tenant_id, type, subject, data)
+       select s.tenant_id, 'pin.' || s.status, s.id, jsonb_build_object('cid', s.cid, 'name', s.name)
+         from settled s where s.status in ('pinned', 'failed') and ${isListenedTo('s.tenant_id', PIN_EVENTS)})
+     select tenant_id as "tenantId", id as "requestId", status from settled`,
     [
       rules.map(({ contentId }) => contentId),
       rules.map(({ policyId }) => policyId),

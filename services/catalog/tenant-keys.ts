@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { HoldfastError } from '../core/errors.ts'
+import { hasCode, HoldfastError } from '../core/errors.ts'
 import type { Database, Sql } from './database.ts'
 import type { MasterKeys } from './master-key.ts'
 import { sealUnder, type Seal } from './sealed-secret.ts'
@@ -16,7 +16,7 @@ interface WrappedKey {
 /**
  * Lends the seal of a tenant's secrets. Its key is unwrapped for the time of `use` and overwritten after it; a tenant
  * without one gets one.
- * @throws UNAVAILABLE when no master key of this process unwraps it
+ * @throws UNAVAILABLE when no master key of this process unwraps it, or the service that has it is away
  */
 export async function withTenantSeal<T>(
   sql: Sql,
@@ -35,12 +35,14 @@ export async function withTenantSeal<T>(
 
 /**
  * Wraps every tenant's key by the first master key, of which one that comes after it can then be forgotten. What the keys
- * seal stays as it is. Harmless while other processes read and make keys.
+ * seal stays as it is. Harmless while other processes read and make keys. One that cannot be unwrapped holds up no other.
  * @returns how many were wrapped anew
+ * @throws UNAVAILABLE at the end, when some could not be
  */
 export async function rewrapTenantKeys(db: Database, masters: MasterKeys): Promise<number> {
   const [current] = masters
   let count = 0
+  let failure: unknown
   for (let after = 0; ;) {
     const rows = await db.query<WrappedKey & { tenantId: number }>(
       `select tenant_id as "tenantId", wrapped, master from tenant_key
@@ -48,19 +50,35 @@ export async function rewrapTenantKeys(db: Database, masters: MasterKeys): Promi
       [current.id, after, SLICE],
     )
     for (const row of rows) {
-      const key = await unwrap(masters, row.tenantId, row)
-      const wrapped = await current.wrap(key, about(row.tenantId)).finally(() => key.fill(0))
-      count += await db.run('update tenant_key set wrapped = $2, master = $3 where tenant_id = $1 and master = $4', [
-        row.tenantId,
-        wrapped,
-        current.id,
-        row.master,
-      ])
+      try {
+        count += await rewrap(db, masters, row)
+      } catch (error) {
+        if (!hasCode(error, 'UNAVAILABLE')) throw error
+        failure ??= error
+      }
     }
     const last = rows.at(-1)
-    if (last === undefined) return count
+    if (last === undefined) break
     after = last.tenantId
   }
+  if (failure !== undefined) throw failure as HoldfastError
+  return count
+}
+
+async function rewrap(
+  db: Database,
+  masters: MasterKeys,
+  { tenantId, ...stored }: WrappedKey & { tenantId: number },
+): Promise<number> {
+  const [current] = masters
+  const key = await unwrap(masters, tenantId, stored)
+  const wrapped = await current.wrap(key, about(tenantId)).finally(() => key.fill(0))
+  return await db.run('update tenant_key set wrapped = $2, master = $3 where tenant_id = $1 and master = $4', [
+    tenantId,
+    wrapped,
+    current.id,
+    stored.master,
+  ])
 }
 
 async function read(sql: Sql, tenantId: number): Promise<WrappedKey | undefined> {
@@ -88,7 +106,7 @@ async function unwrap(masters: MasterKeys, tenantId: number, { wrapped, master }
   try {
     return await owner.unwrap(wrapped, about(tenantId))
   } catch (cause) {
-    throw locked(cause)
+    throw hasCode(cause, 'UNAVAILABLE') ? cause : locked(cause)
   }
 }
 

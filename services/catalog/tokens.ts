@@ -79,6 +79,15 @@ export async function authenticate(db: Sql, token: string): Promise<Caller | und
   return caller
 }
 
+/** Whether a token is good still, for whoever was let in long ago. */
+export async function isTokenValid(db: Sql, tokenId: string): Promise<boolean> {
+  const rows = await db.query(
+    'select from api_token where id = $1 and revoked_at is null and (expires_at is null or expires_at > now())',
+    [tokenId],
+  )
+  return rows.length > 0
+}
+
 /** At most every ten minutes per token, so that reading does not become writing. */
 async function markUsed(db: Sql, tokenId: string): Promise<void> {
   await db.run(

@@ -29,6 +29,12 @@ export const VERIFICATIONS = 'verifications'
 export const CHALLENGES = 'challenges'
 /** A proof, by its id, has got further. */
 export const PROOFS = 'proofs'
+/** Something happened to things of some account. */
+export const EVENTS = 'events'
+/** Events of an account, by its number, have their places in its stream. */
+export const PLACED_EVENTS = 'placed-events'
+/** A webhook has something to be told. */
+export const WEBHOOKS = 'webhooks'
 
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20

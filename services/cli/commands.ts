@@ -14,6 +14,7 @@ import { status } from './status.ts'
 import { tokenCommands } from './tokens.ts'
 import { up } from './up.ts'
 import { uriClassify } from './uri.ts'
+import { webhookCommands } from './webhooks.ts'
 
 /** Every command, in the order in which help shows them. */
 export const COMMANDS: readonly Command[] = [
@@ -31,5 +32,6 @@ export const COMMANDS: readonly Command[] = [
   ...nameCommands,
   ...policyCommands,
   ...tokenCommands,
+  ...webhookCommands,
   uriClassify,
 ]

@@ -13,6 +13,8 @@ export const SCOPES = [
   'collections:write',
   'proofs:write',
   'gateway:read',
+  'events:read',
+  'webhooks:write',
 ] as const
 
 export const Scope = z.enum(SCOPES)

@@ -3,7 +3,7 @@ import { hastenFollows, noteFollowProblem, takeDueFollows, type DueFollow } from
 import { releaseVersions } from '../catalog/follows-release.ts'
 import { seeVersion } from '../catalog/follows-versions.ts'
 import { gatewaysUp } from '../catalog/names-sought.ts'
-import { RECONCILE, type Wakes } from '../catalog/wake.ts'
+import { EVENTS, RECONCILE, type Wakes } from '../catalog/wake.ts'
 import { hasCode, type HoldfastError } from '../core/errors.ts'
 import { SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
@@ -89,7 +89,9 @@ async function followOne(follow: DueFollow, gateways: readonly string[], options
   const { tenantId, name } = follow
   try {
     const found = await findTarget(db, follow, { gateways, links, signal })
-    if (!(await seeVersion(db, follow, found))) return
+    const isPinned = await seeVersion(db, follow, found)
+    if (follow.target !== found.target) wakes.announce(EVENTS)
+    if (!isPinned) return
     wakes.announce(RECONCILE)
     log.info({ tenantId, name, target: found.target }, 'a followed name has a new version')
   } catch (error) {
@@ -104,9 +106,9 @@ async function noteProblem(
   error: HoldfastError,
   options: FollowerOptions,
 ): Promise<void> {
-  const { db, log } = options
+  const { db, wakes, log } = options
   try {
-    await noteFollowProblem(db, id, error)
+    if (await noteFollowProblem(db, id, error)) wakes.announce(EVENTS)
     log.debug({ err: error, tenantId, name }, 'a name could not be followed')
   } catch (cause) {
     log.warn({ err: cause, tenantId, name }, 'why a name could not be followed is not noted')

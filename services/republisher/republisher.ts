@@ -1,8 +1,8 @@
 import type { Database } from '../catalog/database.ts'
 import type { MasterKeys } from '../catalog/master-key.ts'
 import { dueKeys, withDueKeys, type DueKey } from '../catalog/name-keys.ts'
-import { postponeNames, resignNames, takeEndingNames } from '../catalog/names-resign.ts'
-import { NAMES, type Wakes } from '../catalog/wake.ts'
+import { postponeNames, resignNames, takeEndedNames, takeEndingNames } from '../catalog/names-resign.ts'
+import { EVENTS, NAMES, type Wakes } from '../catalog/wake.ts'
 import { hasCode } from '../core/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { importSigningKey } from '../naming/signing-key.ts'
@@ -96,16 +96,24 @@ async function republishOf(
   }
 }
 
-async function warn({ db, log }: RepublisherOptions): Promise<boolean> {
+async function warn({ db, wakes, log }: RepublisherOptions): Promise<boolean> {
   const ending = await takeEndingNames(db, SLICE)
   for (const { tenantId, name, label, mode, validUntil } of ending) {
     log.warn({ tenantId, name, label, mode, validUntil }, 'the record of a name ends and its owner has to publish it')
   }
-  return ending.length === SLICE
+  const ended = await takeEndedNames(db, SLICE)
+  for (const { tenantId, name, label, mode, validUntil } of ended) {
+    log.warn({ tenantId, name, label, mode, validUntil }, 'the record of a name has ended')
+  }
+  if (ending.length + ended.length > 0) wakes.announce(EVENTS)
+  return ending.length === SLICE || ended.length === SLICE
 }
 
 async function seekSlice({ db, wakes, log, seekMs = SEEK_MS, signal }: RepublisherOptions): Promise<boolean> {
   const { asked, taken } = await seek(db, { everyMs: seekMs, log, signal })
-  if (taken > 0) wakes.announce(NAMES)
+  if (taken > 0) {
+    wakes.announce(NAMES)
+    wakes.announce(EVENTS)
+  }
   return asked > 0
 }

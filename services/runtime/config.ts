@@ -77,11 +77,14 @@ export const SETTINGS = {
   HOLDFAST_TOKEN: secret("The first tenant's full-scope token; made and kept in the data folder when unset"),
 
   HOLDFAST_SECRETS_KEY: secret(
-    'Control plane: seals secrets in the database, such as keys of signed URLs; a long random text, the same for all processes',
+    'Control plane: seals secrets in the database, such as keys of signed URLs and secrets of webhooks; a long random text, the same for all processes',
   ),
 
   HOLDFAST_MASTER_KEY: secret(
-    'Control plane: wraps the keys under which private keys of IPNS names are sealed; 32 bytes in base64, the same for all processes; without it names have no hosted keys. A new one stands before the old one, with a comma, until every process was restarted with both',
+    'Control plane: wraps the keys under which private keys of IPNS names are sealed; 32 bytes in base64, file: and the path of a file with that, or vault://host:port/mount/key; the same for all processes; without it names have no hosted keys. A new one stands before the old one, with a comma, until every process was restarted with both',
+  ),
+  HOLDFAST_VAULT_TOKEN: secret(
+    'Control plane: token for master keys in Vault, or file: and the path of a file with it, which is read at each call; none when an agent in between adds it',
   ),
 
   HOLDFAST_URL: optional(url, 'Command line: the API to talk to; the local cluster of the folder when unset'),
@@ -190,6 +193,11 @@ export const SETTINGS = {
     list,
     '',
     'Multiaddrs under which the world reaches the peer; those it listens on when empty',
+  ),
+  HOLDFAST_WEBHOOK_LOOPBACK: setting(
+    flag,
+    'false',
+    'Whether webhooks may name this machine, also without TLS, beside https in the public internet',
   ),
   HOLDFAST_DIAL_PRIVATE: setting(flag, 'false', 'Whether origins of pins may name private and loopback addresses'),
 } as const satisfies Record<string, Setting<unknown>>

@@ -3,10 +3,10 @@ import type { Database } from '../catalog/database.ts'
 import { expireLeases, lead, resign, type Lead } from '../catalog/leases.ts'
 import { movePinsToPolicies } from '../catalog/policies-move.ts'
 import { expirePins, releaseReplaced } from '../catalog/pins-remove.ts'
-import { POLICIES, RECONCILE, type Wakes } from '../catalog/wake.ts'
+import { EVENTS, POLICIES, RECONCILE, type Wakes } from '../catalog/wake.ts'
 import type { Log } from '../runtime/log.ts'
 import { loop, pause } from '../runtime/loop.ts'
-import { Bell } from './bell.ts'
+import { Bell } from '../runtime/bell.ts'
 import { DIRECTORY, NODE, PINS } from './channels.ts'
 import { detect } from './detect.ts'
 import { reconcile } from './reconcile.ts'
@@ -55,6 +55,7 @@ async function runReconciler({ db, wakes, log, signal }: SchedulerOptions, setti
       waitMs = Math.min(waitMs, outcome.againMs ?? waitMs)
       for (const nodeId of outcome.wake) wakes.announce(NODE, String(nodeId))
       for (const tenantId of new Set(outcome.settled.map((pin) => pin.tenantId))) wakes.announce(PINS, String(tenantId))
+      if (outcome.settled.length > 0) wakes.announce(EVENTS)
       if (outcome.taken > 0) log.debug({ taken: outcome.taken, settled: outcome.settled.length }, 'reconciled')
     }
     return true

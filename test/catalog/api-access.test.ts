@@ -24,6 +24,7 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
   const key = await api.json<{ id: string }>('POST', '/v1/signing-keys')
   const { name } = await api.json<{ name: string }>('POST', '/v1/names', { body: { label: 'secret' } })
   await api.json('PUT', `/v1/follows/${name}`, { body: {} })
+  const webhook = await api.json<{ id: string }>('POST', '/v1/webhooks', { body: { url: 'https://secret.example/' } })
   const look = await api.json<{ id: string }>('POST', `/v1/collections/${COLLECTION}/verifications`, { body: {} })
   const proof = await api.json<{ id: string }>('POST', '/v1/proofs', { body: {} })
   return {
@@ -35,6 +36,7 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
     '/pins/{requestid}': pin.requestid,
     '/signing-keys/{id}': key.id,
     '/verifications/{id}': look.id,
+    '/webhooks/{id}': webhook.id,
     '/tokens/{id}': token.id,
     '/policies/{name}': 'secret',
   }
@@ -47,6 +49,7 @@ function bodyOf({ spec }: ApiRoute): unknown {
   if (spec.path === '/v1/access/{cid}') return { token: true }
   if (spec.path === '/v1/sites/{site}/versions') return { pin: NOBODYS_ID }
   if (spec.path.endsWith('/verifications') || spec.path === '/v1/proofs') return {}
+  if (spec.path.startsWith('/v1/webhooks')) return { url: 'https://hooks.example/' }
   if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
   return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }
 }
@@ -117,7 +120,7 @@ test("lists and figures show nothing of another account's", async () => {
   const looks = await api.json<object>('GET', `/v1/collections/${COLLECTION}/verifications`, { token })
   assert.deepEqual(looks, { verifications: [] })
   const lists = await Promise.all(
-    ['/v1/tokens', '/v1/policies'].map((path) => api.json<object>('GET', path, { token })),
+    ['/v1/tokens', '/v1/policies', '/v1/webhooks'].map((path) => api.json<object>('GET', path, { token })),
   )
   assert.equal(JSON.stringify(lists).includes('secret'), false)
 })
@@ -139,6 +142,8 @@ test('every route that is not public refuses a missing token with 401 and a miss
       assert.match((await failure(refused)).details, new RegExp(access))
       const admitted = await call(api, route, somewhere, await api.tokenWith(access as (typeof SCOPES)[number]))
       assert.ok(admitted.status !== 401 && admitted.status !== 403, String(admitted.status))
+      // A stream of events does not end by itself.
+      await admitted.body?.cancel()
     })
   }
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { masterKeyOf, readMasterKeys } from '../../services/catalog/master-key.ts'
+import { masterKeyOf } from '../../services/catalog/master-key.ts'
+import { readMasterKeys } from '../../services/catalog/master-key-setting.ts'
 import { withNameKey } from '../../services/catalog/name-keys.ts'
 import { getName } from '../../services/catalog/names.ts'
 import { rewrapTenantKeys } from '../../services/catalog/tenant-keys.ts'
@@ -353,14 +354,15 @@ test('a new master key takes over: keys of accounts are wrapped anew, and the ol
   )
 })
 
-test('a master key that is none is refused without being shown', () => {
+test('a master key that is none is refused without being shown', async () => {
   const text = Buffer.from('sixteen secret!!').toString('base64')
-  assert.throws(
-    () => readMasterKeys(text),
+  await assert.rejects(
+    readMasterKeys(text),
     (error: Error) => hasCode(error, 'CONFIG') && !error.message.includes(text),
   )
   assert.equal(
-    readMasterKeys(`${Buffer.alloc(32, 1).toString('base64')},${Buffer.alloc(32, 2).toString('base64')}`).length,
+    (await readMasterKeys(`${Buffer.alloc(32, 1).toString('base64')},${Buffer.alloc(32, 2).toString('base64')}`))
+      .length,
     2,
   )
 })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createApi, type ApiLimits, type Api } from '../../services/api/api.ts'
 import { createAuthenticator } from '../../services/catalog/authenticator.ts'
-import { masterKeyOf } from '../../services/catalog/master-key.ts'
+import { masterKeyOf, type MasterKeys } from '../../services/catalog/master-key.ts'
 import { createPinAcceptor } from '../../services/catalog/pins-accept.ts'
 import { ensureDefaultPolicy } from '../../services/catalog/policies.ts'
 import { sealWith } from '../../services/catalog/sealed-secret.ts'
@@ -44,6 +44,8 @@ export interface TestApiOptions {
   anchorKinds?: readonly AnchorKind[]
   /** Whether collections can be verified. */
   readsChain?: boolean
+  eventHeartbeatMs?: number
+  masters?: MasterKeys
   log?: Log
 }
 
@@ -115,6 +117,8 @@ export async function openTestApi({
   readsChain = false,
   signer,
   anchorKinds = ['none'],
+  eventHeartbeatMs,
+  masters = [masterKeyOf(TEST_MASTER_KEY)],
   log = memoryLog().log,
 }: TestApiOptions = {}): Promise<TestApi> {
   await using opening = new AsyncDisposableStack()
@@ -129,7 +133,6 @@ export async function openTestApi({
   await ensureTenant(db, 'second', otherToken)
   const acceptor = createPinAcceptor(db, wakes)
   const authenticator = createAuthenticator(db, wakes)
-  const masters = [masterKeyOf(TEST_MASTER_KEY)] as const
   const api = opening.use(
     createApi({
       db,
@@ -143,6 +146,8 @@ export async function openTestApi({
       readsChain,
       signer,
       anchorKinds,
+      allowsLoopbackWebhooks: true,
+      ...(eventHeartbeatMs !== undefined && { eventHeartbeatMs }),
       gatewayHosts: [{ host: 'localhost', class: 'subdomain' }],
       log,
       limits: gateLimits,

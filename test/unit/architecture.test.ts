@@ -24,6 +24,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   verifier: ['core', 'runtime', 'catalog', 'chain', 'naming', 'dag'],
   prover: ['core', 'runtime', 'catalog', 'chain'],
   republisher: ['core', 'runtime', 'catalog', 'naming'],
+  notifier: ['core', 'runtime', 'catalog'],
   console: [],
   cli: ['core', 'dag', 'chain'],
 }

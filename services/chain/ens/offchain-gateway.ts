@@ -1,9 +1,10 @@
-import { lookup as lookUpDns, type LookupAddress } from 'node:dns'
+import { lookup as lookUpDns } from 'node:dns'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { bytesUpTo } from '../../core/bounded-bytes.ts'
 import { HoldfastError } from '../../core/errors.ts'
+import { publicOnly } from '../../core/public-address.ts'
 import { isPublicHost } from '../../core/token-uri/public-host.ts'
 import { MIB, SECOND_MS } from '../../core/units.ts'
 import { bytesOfHex, type Hex } from '../hex.ts'
@@ -63,28 +64,6 @@ function urlOf(text: string, allowsPrivate: boolean): URL {
   if (!isAllowed || url.username !== '' || url.password !== '') throw new Error('Only plain https is asked.')
   if (!allowsPrivate && !isPublicHost(url.hostname)) throw new Error('The host is none of the public internet.')
   return url
-}
-
-/**
- * Checks what a host resolves to at the moment of connecting, so that a second answer of DNS cannot differ. It asks for
- * all addresses, whatever it is asked for: the socket tries others when the first does not answer.
- */
-function publicOnly(lookUp: LookupFunction): LookupFunction {
-  return (hostname, options, done) => {
-    lookUp(hostname, { ...options, all: true }, (error, found) => {
-      const addresses = Array.isArray(found) ? found : []
-      const [first] = addresses
-      if (error !== null) return done(error, [])
-      if (first === undefined || !addresses.every(isPublicAddress)) {
-        return done(new Error('The host is none of the public internet.'), [])
-      }
-      return options.all === true ? done(null, addresses) : done(null, first.address, first.family)
-    })
-  }
-}
-
-function isPublicAddress({ address, family }: LookupAddress): boolean {
-  return isPublicHost(family === 6 ? `[${address}]` : address)
 }
 
 async function ask(
