@@ -3,8 +3,9 @@ import { PROOFS } from '../catalog/wake.ts'
 import { RpcFailure } from '../chain/rpc-failure.ts'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
+import { keepLease } from '../runtime/kept-lease.ts'
 import type { Log } from '../runtime/log.ts'
-import { loop, pause } from '../runtime/loop.ts'
+import { loop } from '../runtime/loop.ts'
 import { performProof, type PerformParts } from './perform.ts'
 
 export interface ProverOptions extends PerformParts {
@@ -41,37 +42,17 @@ export async function startProver(options: ProverOptions): Promise<void> {
 async function step(proof: LeasedProof, options: ProverOptions): Promise<void> {
   const { db, wakes, log, signal } = options
   const { id, tenantId } = proof
-  const stop = new AbortController()
-  const stopping = AbortSignal.any([signal, stop.signal])
-  const keeping = keepLease(proof, stop, options)
+  await using lease = keepLease(() => renewProof(db, proof, LEASE_MS), { everyMs: LEASE_MS / 4, signal })
   try {
-    const afterMs = await performProof(proof, { ...options, signal: stopping })
+    const afterMs = await performProof(proof, { ...options, signal: lease.signal })
     await releaseProof(db, proof, afterMs === 'done' ? 0 : afterMs)
     if (afterMs === 'done') log.info({ id, tenantId, anchor: proof.anchorKind }, 'a proof is done')
     wakes.announce(PROOFS, id)
   } catch (error) {
     if (signal.aborted) await releaseProof(db, proof, 0)
     // Otherwise another process goes on with it.
-    else if (!stopping.aborted && !hasCode(error, 'CONFLICT')) await noteFailure(proof, error, options)
-  } finally {
-    stop.abort()
-    await keeping
+    else if (!lease.signal.aborted && !hasCode(error, 'CONFLICT')) await noteFailure(proof, error, options)
   }
-}
-
-/** Renews the lease until the work is over, and ends the work when the lease is lost. */
-async function keepLease(proof: LeasedProof, stop: AbortController, { db }: ProverOptions): Promise<void> {
-  for (let failures = 0; failures < 3;) {
-    await pause(LEASE_MS / 4, stop.signal)
-    if (stop.signal.aborted) return
-    try {
-      await renewProof(db, proof, LEASE_MS)
-      failures = 0
-    } catch (error) {
-      failures = hasCode(error, 'CONFLICT') ? 3 : failures + 1
-    }
-  }
-  stop.abort()
 }
 
 async function noteFailure(proof: LeasedProof, error: unknown, { db, log }: ProverOptions): Promise<void> {

@@ -12,8 +12,9 @@ import type { ProviderPool } from '../chain/provider-pool.ts'
 import { hasKind } from '../chain/rpc-failure.ts'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
+import { keepLease } from '../runtime/kept-lease.ts'
 import type { Log } from '../runtime/log.ts'
-import { loop, pause } from '../runtime/loop.ts'
+import { loop } from '../runtime/loop.ts'
 import type { Holder } from './checked-source.ts'
 import type { ContentLimits } from './contents.ts'
 import { gatewayHolder } from './gateway-holder.ts'
@@ -67,36 +68,16 @@ async function perform(
 ): Promise<void> {
   const { db, log, signal } = options
   const { id, tenantId, collection } = run
-  const stop = new AbortController()
-  const stopping = AbortSignal.any([signal, stop.signal])
-  const keeping = keepLease(run, stop, options)
+  await using lease = keepLease(() => renewVerification(db, run, LEASE_MS), { everyMs: LEASE_MS / 4, signal })
   try {
-    const isDone = await performVerification(run, { ...options, signal: stopping })
+    const isDone = await performVerification(run, { ...options, signal: lease.signal })
     if (isDone) log.info({ id, tenantId, collection }, 'a collection was looked at')
     else await releaseVerification(db, run)
   } catch (error) {
     if (signal.aborted) await releaseVerification(db, run)
     // Otherwise another process goes on with it.
-    else if (!stopping.aborted && !hasCode(error, 'CONFLICT')) await noteFailure(run, error, options)
-  } finally {
-    stop.abort()
-    await keeping
+    else if (!lease.signal.aborted && !hasCode(error, 'CONFLICT')) await noteFailure(run, error, options)
   }
-}
-
-/** Renews the lease until the work is over, and ends the work when the lease is lost. */
-async function keepLease(run: LeasedVerification, stop: AbortController, { db }: VerifierOptions): Promise<void> {
-  for (let failures = 0; failures < 3;) {
-    await pause(LEASE_MS / 4, stop.signal)
-    if (stop.signal.aborted) return
-    try {
-      await renewVerification(db, run, LEASE_MS)
-      failures = 0
-    } catch (error) {
-      failures = hasCode(error, 'CONFLICT') ? 3 : failures + 1
-    }
-  }
-  stop.abort()
 }
 
 async function noteFailure(run: LeasedVerification, error: unknown, { db, log }: VerifierOptions): Promise<void> {
