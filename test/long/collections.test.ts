@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { promisify } from 'node:util'
 import { AbiCoder } from 'ethers'
 import { wordOf } from '../../services/chain/hex.ts'
 import { CID } from 'multiformats/cid'
@@ -22,6 +24,7 @@ import { until } from '../support/until.ts'
  * keeps, and faults of ten kinds among them: a verification finds these, and nothing else.
  */
 
+const CHECKER = resolve(import.meta.dirname, '../fixtures/check-proof.mjs')
 const NOBODY_HAS = 'bafkreidivzimqfqtoqxkrpge6bjyhlvxqs3rhe73owtmdulaxr5do5in7u'
 const NAME = 'k51qzi5uqu5dlvj2baxnqndepeb86cbk3ng7n3i46uzyxzyqj2xjonzllnv0v8'
 
@@ -160,10 +163,24 @@ suite('of ten thousand tokens', { timeout: 600_000 }, () => {
     for (let from = 0; from < 4_000; from += 200) {
       await chain.send(address, selectorOf('mint(uint256,uint256)') + wordOf(from) + wordOf(200))
     }
-    const report = await verify(`eip155:31337/erc721:${address}`)
+    const collection = `eip155:31337/erc721:${address}`
+    const report = await verify(collection)
     assert.equal(report.pointers.tokens.length, 4_000)
     assert.equal(report.pointers.coverage.strategy, 'enumerable')
     assertFaults(report, faults, 0)
+
+    // What it found to be pinned is proved, and checked by a program that shares nothing with this one.
+    const proof = join(place, 'proof.json')
+    const proved = await holdfast('proof', 'create', '--collection', collection, '--out', proof)
+    assert.equal(proved.exitCode, 0, proved.stderr)
+    const checked = await promisify(execFile)(process.execPath, [CHECKER, proof])
+    assert.match(checked.stdout, /^0x[0-9a-f]{40}\n$/)
+    const { statements } = JSON.parse(await readFile(proof, 'utf8')) as { statements: { replicas: number }[] }
+    assert.deepEqual(
+      statements.map(({ replicas }) => replicas),
+      // The folders of metadata and of images.
+      [3, 3],
+    )
   })
 
   test('5,000 that one event made: every planted fault is found, and nothing else', async () => {
