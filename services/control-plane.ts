@@ -30,6 +30,7 @@ import { loop } from './runtime/loop.ts'
 import { startMetrics } from './runtime/metrics.ts'
 import { startFollower } from './republisher/follower.ts'
 import { dhtTarget } from './republisher/dht-target.ts'
+import { pubsubTarget } from './republisher/pubsub-target.ts'
 import { routerTarget } from './republisher/put-target.ts'
 import { startRepublisher } from './republisher/republisher.ts'
 import { sayReady } from './runtime/role-process.ts'
@@ -106,11 +107,13 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     settingName: 'HOLDFAST_API_PORT',
   })
   using dht = dhtTarget(db, identity)
+  using pubsub = pubsubTarget(db, identity)
+  const targets = [dht, ...(config.HOLDFAST_PUBSUB ? [pubsub] : []), ...config.HOLDFAST_ROUTERS.map(routerTarget)]
   log.info({ url: listening.url }, 'the control plane is up')
   sayReady({ api: listening.url })
   await Promise.all([
     startScheduler({ db, wakes, log, settings, signal }),
-    startRepublisher({ db, wakes, masters, targets: [dht, ...config.HOLDFAST_ROUTERS.map(routerTarget)], log, signal }),
+    startRepublisher({ db, wakes, masters, targets, log, signal }),
     startFollower({ db, wakes, links, log, signal }),
     ...(pool === undefined ? [] : [startVerifier({ db, wakes, pool, log, signal })]),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),

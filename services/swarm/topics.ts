@@ -13,6 +13,7 @@ import { TopicNews, type TopicValue } from './topic-news.ts'
 import { readTopics, writeTopics } from './topics-file.ts'
 import { TopicValues } from './topic-values.ts'
 import type { ValueRulesByNamespace } from './value-rules.ts'
+import { WorkPace } from './work-pace.ts'
 
 export interface TopicSettings {
   /** Keeps what topics we are in for the next start. @default they are forgotten */
@@ -38,6 +39,8 @@ interface Asking {
 const MAX_TOPICS = 10_000
 /** "Implementations MUST reject records larger than 10 KiB." */
 const MAX_VALUE_BYTES = 10 * KIB
+/** Half of what we take from one peer, so that peers of our kind keep up. */
+const TOLD_PER_SECOND = 50
 /** Peers of a topic that one search asks. */
 const ASKED_PEERS = 8
 const SAVE_EVERY_MS = MINUTE_MS
@@ -56,6 +59,7 @@ export class Topics implements AsyncDisposable {
   readonly #fetches: TopicFetches
   readonly #stopping = new AbortController()
   readonly #saving: Promise<void>
+  readonly #telling = new WorkPace(TOLD_PER_SECOND)
   #hasChanged = false
 
   private constructor(parts: TopicParts) {
@@ -63,7 +67,7 @@ export class Topics implements AsyncDisposable {
     const { signal } = this.#stopping
     this.#parts = parts
     this.#values = new TopicValues({ rules, maxTopics: settings.maxTopics ?? MAX_TOPICS })
-    this.#fetches = new TopicFetches({ libp2p, fetch, onValue: (key, value) => this.#found(key, value), signal })
+    this.#fetches = new TopicFetches({ libp2p, fetch, onValue: (key, value) => this.#relay(key, value), signal })
     const isOurs = (topic: string): boolean => gossip.topicValidators.has(topic)
     const forget = paceGossip(gossipPort(gossip), { isOurs, maxBytes: MAX_VALUE_BYTES, signal })
     gossip.addEventListener('subscription-change', ({ detail: { peerId, subscriptions } }) => {
@@ -135,7 +139,9 @@ export class Topics implements AsyncDisposable {
     const members = someOf(this.#parts.gossip.getSubscribers(topicOf(key)), ASKED_PEERS)
     for await (const value of asTheyCome(members.map((peer) => this.#fetches.ask(peer, key, signal)))) {
       signal.throwIfAborted()
-      if (value !== undefined && (await this.#found(key, value).catch(() => false))) yield value
+      if (value === undefined || !(await this.#takeNew(key, value).catch(() => false))) continue
+      yield value
+      await this.#tell(key, value)
     }
   }
 
@@ -157,27 +163,30 @@ export class Topics implements AsyncDisposable {
 
   /** A message is passed on only when it holds a newer value than any before. */
   async #judge({ topic, data }: Message): Promise<TopicValidatorResult> {
-    const key = keyOf(topic)
     try {
-      if ((await this.#values.take(key, data)) <= 0) return TopicValidatorResult.Ignore
+      const isNew = await this.#takeNew(keyOf(topic), data)
+      return isNew ? TopicValidatorResult.Accept : TopicValidatorResult.Ignore
     } catch (error) {
       if (hasCode(error)) return TopicValidatorResult.Reject
       this.#parts.log.error({ err: error, topic }, 'a message could not be judged by a defect')
       return TopicValidatorResult.Ignore
     }
-    this.#news.tell({ key, value: new Uint8Array(data) })
-    return TopicValidatorResult.Accept
   }
 
-  /** What a member answered when it was asked. "Rebroadcast" what is newer. @returns whether it is @throws when it is none */
-  async #found(key: Uint8Array, value: Uint8Array): Promise<boolean> {
+  /** What a new member has is told to the others when it is newer. @throws when it is no value of the key */
+  async #relay(key: Uint8Array, value: Uint8Array): Promise<void> {
+    if (await this.#takeNew(key, value)) await this.#tell(key, value)
+  }
+
+  /** @returns whether it is newer than what was known here @throws when it is no value of the key */
+  async #takeNew(key: Uint8Array, value: Uint8Array): Promise<boolean> {
     if ((await this.#values.take(key, value)) <= 0) return false
-    this.#news.tell({ key, value })
-    await this.#tell(key, value)
+    this.#news.tell({ key, value: new Uint8Array(value) })
     return true
   }
 
   async #tell(key: Uint8Array, value: Uint8Array): Promise<number> {
+    await this.#telling.take(1, this.#stopping.signal)
     try {
       return (await this.#parts.gossip.publish(topicOf(key), value)).recipients.length
     } catch (cause) {
