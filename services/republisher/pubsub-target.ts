@@ -28,10 +28,9 @@ export function pubsubTarget(db: Database, identity: NodeIdentity): PutTarget & 
       const told = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
       // Each tells the same peers, and those in the topic tell one another.
       if (told.length > 0) return Math.max(...told)
-      const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []))
+      const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []))
       const defect = failures.find((failure) => !hasCode(failure))
-      if (defect !== undefined) throw defect
-      throw tellingOf(failures.filter((failure) => hasCode(failure)))
+      throw defect ?? tellingOf(failures.filter((failure) => hasCode(failure)))
     },
     [Symbol.dispose]: () => puts[Symbol.dispose](),
   }

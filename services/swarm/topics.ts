@@ -46,6 +46,7 @@ const ASKED_PEERS = 8
 const SAVE_EVERY_MS = MINUTE_MS
 /** "To convert a routing key to a topic: `/record/` and the key in base64url." */
 const PREFIX = '/record/'
+const NOTHING = new Uint8Array(0)
 
 /**
  * Values over PubSub (https://specs.ipfs.tech/ipns/ipns-pubsub-router/): each key has a topic, whose members tell one
@@ -133,15 +134,18 @@ export class Topics implements AsyncDisposable {
    * those that were asked have said what they have.
    */
   async *find(key: Uint8Array, { signal }: Asking): AsyncGenerator<Uint8Array, void> {
-    const held = await this.#values.newest(key)
+    let given = await this.#values.newest(key)
     this.follow(key)
-    if (held !== undefined) yield held
+    if (given !== undefined) yield given
     const members = someOf(this.#parts.gossip.getSubscribers(topicOf(key)), ASKED_PEERS)
     for await (const value of asTheyCome(members.map((peer) => this.#fetches.ask(peer, key, signal)))) {
       signal.throwIfAborted()
-      if (value === undefined || !(await this.#takeNew(key, value).catch(() => false))) continue
-      yield value
-      await this.#tell(key, value)
+      const isNew = value !== undefined && (await this.#takeNew(key, value).catch(() => false))
+      // Who joins a topic asks its members on its own, too: the same value may have come that way.
+      const newest = await this.#values.newest(key)
+      if (newest !== undefined && Buffer.compare(newest, given ?? NOTHING) !== 0) yield newest
+      given = newest
+      if (isNew) await this.#tell(key, value)
     }
   }
 
