@@ -5,14 +5,20 @@ import { rulesFor, type ValueRules, type ValueRulesByNamespace } from './value-r
 /** Bytes of values that are held for all topics together. */
 const MAX_VALUE_BYTES = 64 * MIB
 
+/** Why we are in a topic: we tell its values, or somebody asked for one. */
+export type TopicKind = 'told' | 'asked'
+
 interface Held {
   key: Uint8Array
   value: Uint8Array | undefined
 }
 
+/** Strangers can have any number of names asked for; they take no place from those that we tell. */
+const ASKED_SHARE = 1 / 4
+
 export interface TopicValuesOptions {
   rules: ValueRulesByNamespace
-  /** Topics at most; those that were needed longest ago go. */
+  /** Topics at most, a quarter of them asked ones; of each kind those that were needed longest ago go. */
   maxTopics: number
   /** @default 64 MiB */
   maxBytes?: number
@@ -22,7 +28,8 @@ export interface TopicValuesOptions {
 export class TopicValues {
   readonly #options: Required<TopicValuesOptions>
   /** By the text of the key; needed longest ago first. */
-  readonly #held = new Map<string, Held>()
+  readonly #told = new Map<string, Held>()
+  readonly #asked = new Map<string, Held>()
   #bytes = 0
 
   constructor(options: TopicValuesOptions) {
@@ -30,25 +37,35 @@ export class TopicValues {
   }
 
   get size(): number {
-    return this.#held.size
+    return this.#told.size + this.#asked.size
   }
 
   has(key: Uint8Array): boolean {
-    return this.#held.has(keyText(key))
+    return this.#heldOf(key) !== undefined
   }
 
-  /** Keys, those needed longest ago first. */
-  keys(): Uint8Array[] {
-    return Array.from(this.#held.values(), ({ key }) => key)
-  }
-
-  /** Notes that a topic is needed. @returns keys of topics that had to go for it */
-  need(key: Uint8Array): Uint8Array[] {
+  kindOf(key: Uint8Array): TopicKind | undefined {
     const text = keyText(key)
-    const held = this.#held.get(text) ?? { key: new Uint8Array(key), value: undefined }
-    this.#held.delete(text)
-    this.#held.set(text, held)
-    return this.#makeRoom()
+    if (this.#told.has(text)) return 'told'
+    return this.#asked.has(text) ? 'asked' : undefined
+  }
+
+  /** Keys, of each kind those needed longest ago first. */
+  *entries(): Generator<{ kind: TopicKind; key: Uint8Array }, void> {
+    for (const { key } of this.#told.values()) yield { kind: 'told', key }
+    for (const { key } of this.#asked.values()) yield { kind: 'asked', key }
+  }
+
+  /** Notes that a topic is needed; one that we tell stays one. @returns keys of topics that had to go for it */
+  need(key: Uint8Array, kind: TopicKind): Uint8Array[] {
+    const text = keyText(key)
+    const held = this.#heldOf(key) ?? { key: new Uint8Array(key), value: undefined }
+    const isTold = kind === 'told' || this.#told.has(text)
+    this.#told.delete(text)
+    this.#asked.delete(text)
+    const kept = isTold ? this.#told : this.#asked
+    kept.set(text, held)
+    return this.#makeRoom(held)
   }
 
   /** @throws what the rules of the key say; BAD_REQUEST when there are none */
@@ -65,7 +82,7 @@ export class TopicValues {
     const rules = this.#rulesFor(key)
     rules.check(key, value)
     const stored = await rules.stored?.(key)
-    const held = this.#held.get(keyText(key))
+    const held = this.#heldOf(key)
     const known = newer(rules, held?.value, stored)
     const order = known === undefined ? 1 : rules.compare(value, known)
     if (order > 0 && held !== undefined) {
@@ -80,7 +97,7 @@ export class TopicValues {
   async newest(key: Uint8Array): Promise<Uint8Array | undefined> {
     const rules = this.#rulesFor(key)
     const stored = await rules.stored?.(key)
-    const value = newer(rules, this.#held.get(keyText(key))?.value, stored)
+    const value = newer(rules, this.#heldOf(key)?.value, stored)
     try {
       if (value !== undefined) rules.check(key, value)
       return value
@@ -95,14 +112,25 @@ export class TopicValues {
     return rules
   }
 
-  #makeRoom(): Uint8Array[] {
+  #heldOf(key: Uint8Array): Held | undefined {
+    const text = keyText(key)
+    return this.#told.get(text) ?? this.#asked.get(text)
+  }
+
+  #makeRoom(needed: Held): Uint8Array[] {
+    const { maxTopics, maxBytes } = this.#options
+    const maxAsked = Math.floor(maxTopics * ASKED_SHARE)
     const gone: Uint8Array[] = []
-    for (const [text, { key, value }] of this.#held) {
-      if (this.#held.size <= this.#options.maxTopics && this.#bytes <= this.#options.maxBytes) break
-      this.#held.delete(text)
-      this.#bytes -= value?.length ?? 0
-      gone.push(key)
+    const drop = (kind: Map<string, Held>): boolean => {
+      const [text, held] = kind.entries().next().value ?? []
+      if (text === undefined || held === undefined || held === needed) return false
+      kind.delete(text)
+      this.#bytes -= held.value?.length ?? 0
+      return gone.push(held.key) > 0
     }
+    while (this.#asked.size > maxAsked && drop(this.#asked));
+    while (this.#told.size > maxTopics - maxAsked && drop(this.#told));
+    while (this.#bytes > maxBytes && (drop(this.#asked) || drop(this.#told)));
     return gone
   }
 }

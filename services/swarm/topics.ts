@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fetch } from '@libp2p/fetch'
 import { TopicValidatorResult, type GossipSub, type Message } from '@libp2p/gossipsub'
 import type { Libp2p, PeerId } from '@libp2p/interface'
+import type { SingleKadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { KIB, MINUTE_MS } from '../core/units.ts'
@@ -9,9 +10,10 @@ import { gossipPort } from './gossip-port.ts'
 import type { Log } from './log.ts'
 import { paceGossip } from './pace-gossip.ts'
 import { TopicFetches } from './topic-fetches.ts'
+import { TopicMeetings } from './topic-meetings.ts'
 import { TopicNews, type TopicValue } from './topic-news.ts'
 import { readTopics, writeTopics } from './topics-file.ts'
-import { TopicValues } from './topic-values.ts'
+import { TopicValues, type TopicKind } from './topic-values.ts'
 import type { ValueRulesByNamespace } from './value-rules.ts'
 import { WorkPace } from './work-pace.ts'
 
@@ -23,7 +25,7 @@ export interface TopicSettings {
 }
 
 export interface TopicParts {
-  libp2p: Libp2p
+  libp2p: Libp2p<{ dht: SingleKadDHT }>
   gossip: GossipSub
   fetch: Fetch
   rules: ValueRulesByNamespace
@@ -41,6 +43,8 @@ const MAX_TOPICS = 10_000
 const MAX_VALUE_BYTES = 10 * KIB
 /** Half of what we take from one peer, so that peers of our kind keep up. */
 const TOLD_PER_SECOND = 50
+/** Topics that are joined because somebody asked: all peers are told of each. */
+const JOINED_PER_SECOND = 10
 /** Peers of a topic that one search asks. */
 const ASKED_PEERS = 8
 const SAVE_EVERY_MS = MINUTE_MS
@@ -58,8 +62,10 @@ export class Topics implements AsyncDisposable {
   readonly #values: TopicValues
   readonly #news = new TopicNews()
   readonly #fetches: TopicFetches
+  readonly #meetings: TopicMeetings
   readonly #stopping = new AbortController()
   readonly #saving: Promise<void>
+  readonly #joining = new WorkPace(JOINED_PER_SECOND)
   readonly #telling = new WorkPace(TOLD_PER_SECOND)
   #hasChanged = false
 
@@ -69,6 +75,13 @@ export class Topics implements AsyncDisposable {
     this.#parts = parts
     this.#values = new TopicValues({ rules, maxTopics: settings.maxTopics ?? MAX_TOPICS })
     this.#fetches = new TopicFetches({ libp2p, fetch, onValue: (key, value) => this.#relay(key, value), signal })
+    this.#meetings = new TopicMeetings({
+      libp2p,
+      kindOf: (topic) => this.#values.kindOf(keyOf(topic)),
+      members: (topic) => gossip.getSubscribers(topic).length,
+      log: parts.log,
+      signal,
+    })
     const isOurs = (topic: string): boolean => gossip.topicValidators.has(topic)
     const forget = paceGossip(gossipPort(gossip), { isOurs, maxBytes: MAX_VALUE_BYTES, signal })
     gossip.addEventListener('subscription-change', ({ detail: { peerId, subscriptions } }) => {
@@ -90,9 +103,9 @@ export class Topics implements AsyncDisposable {
 
   /** Of a peer that has started. Joins the topics of the file. */
   static async open(parts: TopicParts): Promise<Topics> {
-    const keys = parts.settings.file === undefined ? [] : await readTopics(parts.settings.file)
+    const kept = parts.settings.file === undefined ? [] : await readTopics(parts.settings.file)
     const topics = new Topics(parts)
-    for (const key of keys) topics.follow(key)
+    for (const { key, kind } of kept) topics.follow(key, kind)
     return topics
   }
 
@@ -102,14 +115,15 @@ export class Topics implements AsyncDisposable {
   }
 
   /** Joins the topic of a key, or stays in it; the one that was needed longest ago is left when there are too many. */
-  follow(key: Uint8Array): void {
+  follow(key: Uint8Array, kind: TopicKind): void {
     const { gossip } = this.#parts
     const isNew = !this.#values.has(key)
-    const gone = this.#values.need(key)
+    const gone = this.#values.need(key, kind)
     for (const old of gone) {
       gossip.unsubscribe(topicOf(old))
       gossip.topicValidators.delete(topicOf(old))
     }
+    this.#meetings.meetSoon(topicOf(key))
     if (!isNew) return
     gossip.topicValidators.set(topicOf(key), (_from, message) => this.#judge(message))
     gossip.subscribe(topicOf(key))
@@ -123,19 +137,19 @@ export class Topics implements AsyncDisposable {
    */
   async publish(key: Uint8Array, value: Uint8Array, { signal }: Asking): Promise<number> {
     this.#values.check(key, value)
-    this.follow(key)
+    this.follow(key, 'told')
     if ((await this.#values.take(key, value)) < 0) throw new HoldfastError('CONFLICT', 'A newer value is known.')
     signal.throwIfAborted()
     return await this.#tell(key, value)
   }
 
   /**
-   * Joins the topic, and answers the newest value that is known here, then newer ones that its members have. It ends when
-   * those that were asked have said what they have.
+   * Answers the newest value that is known here, then newer ones that members of the topic have; it ends when those that
+   * were asked have said what they have. The topic is joined, unless many others have been just now.
    */
   async *find(key: Uint8Array, { signal }: Asking): AsyncGenerator<Uint8Array, void> {
     let given = await this.#values.newest(key)
-    this.follow(key)
+    if (this.#values.has(key) || this.#joining.takeNow(1)) this.follow(key, 'asked')
     if (given !== undefined) yield given
     const members = someOf(this.#parts.gossip.getSubscribers(topicOf(key)), ASKED_PEERS)
     for await (const value of asTheyCome(members.map((peer) => this.#fetches.ask(peer, key, signal)))) {
@@ -157,7 +171,7 @@ export class Topics implements AsyncDisposable {
   /** To be called while the peer still runs. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort()
-    await this.#saving
+    await Promise.all([this.#saving, this.#meetings.ended()])
   }
 
   /** A peer is in a topic now. */
@@ -205,7 +219,7 @@ export class Topics implements AsyncDisposable {
       await sleep(SAVE_EVERY_MS, undefined, { signal, ref: false }).catch(() => {})
       if (settings.file === undefined || !this.#hasChanged) continue
       this.#hasChanged = false
-      await writeTopics(settings.file, this.#values.keys()).catch((err: unknown) => {
+      await writeTopics(settings.file, this.#values.entries()).catch((err: unknown) => {
         log.warn({ err }, 'the topics cannot be kept for the next start')
       })
     }

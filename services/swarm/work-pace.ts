@@ -11,11 +11,23 @@ export class WorkPace {
     this.#perSecond = perSecond
   }
 
+  /** Takes it if it may pass at once. */
+  takeNow(work: number): boolean {
+    const now = performance.now()
+    if (Math.max(this.#paidAt, now - BURST_MS) + (work / this.#perSecond) * SECOND_MS > now) return false
+    this.#pay(work, now)
+    return true
+  }
+
   /** Resolves when it is its turn, or when the signal aborts. */
   async take(work: number, signal: AbortSignal): Promise<void> {
     const now = performance.now()
-    this.#paidAt = Math.max(this.#paidAt, now - BURST_MS) + (work / this.#perSecond) * SECOND_MS
+    this.#pay(work, now)
     if (this.#paidAt > now) await sleep(this.#paidAt - now, undefined, { signal }).catch(() => {})
+  }
+
+  #pay(work: number, now: number): void {
+    this.#paidAt = Math.max(this.#paidAt, now - BURST_MS) + (work / this.#perSecond) * SECOND_MS
   }
 }
 

@@ -6,6 +6,7 @@ import { routingKeyOfText } from '../../services/core/routing-key.ts'
 import { Cluster, type ReadyNode } from '../support/cluster.ts'
 import { openRouter, type TestRouter } from '../support/delegated-router.ts'
 import { spawnPlainHelia, type PlainHelia } from '../support/spawn-plain-helia.ts'
+import { topicOf } from '../support/stranger-in-topics.ts'
 import { until } from '../support/until.ts'
 
 /** Names between a whole cluster and plain Helia nodes in processes of their own: by delegated routing and by the DHT. */
@@ -51,7 +52,7 @@ async function inTopics(): Promise<PlainHelia> {
 
 /** Waits until a plain node knows that some of our nodes are in the topic of a name. */
 async function shareTopic(helia: PlainHelia, name: string, nodes: number): Promise<void> {
-  const topic = `/record/${Buffer.from(routingKeyOfText(name)).toString('base64url')}`
+  const topic = topicOf(routingKeyOfText(name))
   const isShared = async (): Promise<boolean> => (await helia.topicMembers(topic)).length >= nodes
   await until('our nodes to be in the topic', isShared, 60_000)
 }

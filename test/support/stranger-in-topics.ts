@@ -7,8 +7,6 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createHeliaLight } from 'helia'
-import { routingKeyOf } from '../../services/core/routing-key.ts'
-import type { IpnsName } from '../../services/naming/ipns-name.ts'
 
 /** A peer of PubSub that keeps to no rules: it says what the test says, and notes what it hears. */
 export interface StrangerInTopics extends AsyncDisposable {
@@ -20,8 +18,9 @@ export interface StrangerInTopics extends AsyncDisposable {
   connect(address: string): Promise<void>
 }
 
-export function topicOf(name: IpnsName): string {
-  return `/record/${Buffer.from(routingKeyOf(name)).toString('base64url')}`
+/** The topic of a routing key. */
+export function topicOf(key: Uint8Array): string {
+  return `/record/${Buffer.from(key).toString('base64url')}`
 }
 
 export async function openStranger(): Promise<StrangerInTopics> {
