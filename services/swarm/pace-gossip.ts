@@ -1,9 +1,12 @@
+import { RecentMap } from '../core/recent-map.ts'
 import type { GossipPort, IncomingRpc } from './gossip-port.ts'
 import { WorkPace } from './work-pace.ts'
 
 /** What one peer may have us do: a message costs 1 (two signatures are checked), and so do twenty smaller pieces. */
 const WORK_PER_SECOND = 100
 const PIECES_PER_WORK = 20
+/** Peers whose share is remembered, far more than are connected: coming back gives nobody a new one. */
+const REMEMBERED_PEERS = 4_096
 /** Topics told in one message: receivers drop those that are longer than 1 MiB, or name more than 5,000. */
 const TOPICS_IN_MESSAGE = 1_000
 
@@ -18,12 +21,11 @@ export interface GossipPace {
 /**
  * Bounds what gossip costs. A peer that sends faster than its share is read no faster: it waits, others do not, and what
  * is not read here is held back by the peer itself. To be called before the first subscription.
- * @returns forgets a peer, to be called when it has gone
  */
-export function paceGossip(port: GossipPort, { isOurs, maxBytes, signal }: GossipPace): (peer: string) => void {
+export function paceGossip(port: GossipPort, { isOurs, maxBytes, signal }: GossipPace): void {
   const handle = port.handleReceivedRpc.bind(port)
   const send = port.sendSubscriptions.bind(port)
-  const paces = new Map<string, WorkPace>()
+  const paces = new RecentMap<string, WorkPace>(REMEMBERED_PEERS)
 
   port.handleReceivedRpc = async (from, rpc) => {
     const sent = 1 + piecesIn(rpc) + rpc.messages.length
@@ -41,7 +43,6 @@ export function paceGossip(port: GossipPort, { isOurs, maxBytes, signal }: Gossi
       send(toPeer, newestFirst.slice(from, from + TOPICS_IN_MESSAGE), isSubscribed)
     }
   }
-  return (peer) => void paces.delete(peer)
 }
 
 function piecesIn({ subscriptions, control }: IncomingRpc): number {

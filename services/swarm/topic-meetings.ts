@@ -17,7 +17,7 @@ const MEETINGS_AT_ONCE = 2
 const MAX_WAITING = 4_096
 /** Provider records live 48 hours in the public DHT. */
 const ANNOUNCE_EVERY_MS = 22 * HOUR_MS
-/** A topic without members is looked for again after this, when it is needed again. */
+/** Members of a topic that somebody asked for are looked for again after this, when it is needed again. */
 const SEEK_EVERY_MS = 10 * MINUTE_MS
 const REMEMBERED = 16_384
 /** A topic with so many members spreads messages by itself. */
@@ -54,9 +54,9 @@ export class TopicMeetings {
     this.#running = Promise.all(Array.from({ length: MEETINGS_AT_ONCE }, () => this.#work()))
   }
 
-  /** Has the topic's members met soon, unless that was just done. */
-  meetSoon(topic: string): void {
-    if (this.#waiting.size >= MAX_WAITING || !this.#isDue(this.#soughtAt, topic, SEEK_EVERY_MS)) return
+  /** Has the topic's members met soon, unless that was done not long ago: who looks for one of our names finds us. */
+  meetSoon(topic: string, kind: TopicKind): void {
+    if (this.#waiting.size >= MAX_WAITING || !this.#isDue(topic, kind)) return
     this.#waiting.add(topic)
     this.#changed()
   }
@@ -71,7 +71,8 @@ export class TopicMeetings {
     this.#change = Promise.withResolvers<void>()
   }
 
-  #isDue(times: RecentMap<string, number>, topic: string, everyMs: number): boolean {
+  #isDue(topic: string, kind: TopicKind): boolean {
+    const [times, everyMs] = kind === 'told' ? [this.#announcedAt, ANNOUNCE_EVERY_MS] : [this.#soughtAt, SEEK_EVERY_MS]
     return performance.now() - (times.get(topic) ?? Number.NEGATIVE_INFINITY) >= everyMs
   }
 
@@ -101,7 +102,7 @@ export class TopicMeetings {
     this.#soughtAt.set(topic, performance.now())
     if (members(topic) < ENOUGH_MEMBERS) await this.#seek(place)
     // Of what others ask here nothing is announced.
-    if (kind === 'told' && this.#isDue(this.#announcedAt, topic, ANNOUNCE_EVERY_MS)) await this.#announce(topic, place)
+    if (kind === 'told') await this.#announce(topic, place)
   }
 
   async #seek(place: CID): Promise<void> {

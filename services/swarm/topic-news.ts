@@ -8,17 +8,20 @@ export interface TopicValue {
   value: Uint8Array
 }
 
-/** Tells newer values to all who hear. Of one key a slow hearer gets the last only. */
+/** Tells newer values to all who hear, and while nobody does, to who comes next. Of one key a slow hearer gets the last. */
 export class TopicNews {
   readonly #hearers = new Set<Hearer>()
+  #next = new Hearer()
 
   tell(news: TopicValue): void {
+    if (this.#hearers.size === 0) this.#next.take(news)
     for (const hearer of this.#hearers) hearer.take(news)
   }
 
   /** What is told from now on; ends when the signal aborts. */
   async *hear(signal: AbortSignal): AsyncGenerator<TopicValue, void> {
-    const hearer = new Hearer()
+    const hearer = this.#next
+    this.#next = new Hearer()
     this.#hearers.add(hearer)
     const wake = (): void => hearer.wake()
     signal.addEventListener('abort', wake)

@@ -83,7 +83,7 @@ export class Topics implements AsyncDisposable {
       signal,
     })
     const isOurs = (topic: string): boolean => gossip.topicValidators.has(topic)
-    const forget = paceGossip(gossipPort(gossip), { isOurs, maxBytes: MAX_VALUE_BYTES, signal })
+    paceGossip(gossipPort(gossip), { isOurs, maxBytes: MAX_VALUE_BYTES, signal })
     gossip.addEventListener('subscription-change', ({ detail: { peerId, subscriptions } }) => {
       for (const { topic, subscribe } of subscriptions) if (subscribe) this.#meet(peerId, topic)
     })
@@ -91,10 +91,7 @@ export class Topics implements AsyncDisposable {
     gossip.addEventListener('gossipsub:graft', ({ detail: { peerId, topic } }) => {
       this.#meet(peerIdFromString(peerId), topic)
     })
-    libp2p.addEventListener('peer:disconnect', ({ detail: peer }) => {
-      forget(peer.toString())
-      this.#fetches.peerLeft(peer)
-    })
+    libp2p.addEventListener('peer:disconnect', ({ detail }) => this.#fetches.peerLeft(detail))
     for (const namespace of Object.keys(rules)) {
       fetch.registerLookupFunction(`/${namespace}/`, (key) => this.#values.newest(key))
     }
@@ -123,7 +120,7 @@ export class Topics implements AsyncDisposable {
       gossip.unsubscribe(topicOf(old))
       gossip.topicValidators.delete(topicOf(old))
     }
-    this.#meetings.meetSoon(topicOf(key))
+    this.#meetings.meetSoon(topicOf(key), this.#values.kindOf(key) ?? kind)
     if (!isNew) return
     gossip.topicValidators.set(topicOf(key), (_from, message) => this.#judge(message))
     gossip.subscribe(topicOf(key))
