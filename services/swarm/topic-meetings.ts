@@ -91,25 +91,29 @@ export class TopicMeetings {
         await this.#untilCompany()
         await this.#meet(topic, kind)
       } catch (err) {
-        if (!signal.aborted) log.debug({ err, topic }, 'members of a topic could not be met')
+        if (!signal.aborted) log.debug({ err, topic }, 'a topic could not be announced')
       }
     }
   }
 
   async #meet(topic: string, kind: TopicKind): Promise<void> {
-    const { members } = this.#options
+    const { members, log } = this.#options
     const place = await meetingPlace(topic)
     this.#soughtAt.set(topic, performance.now())
-    if (members(topic) < ENOUGH_MEMBERS) await this.#seek(place)
+    if (members(topic) < ENOUGH_MEMBERS) {
+      await this.#seek(place).catch((err: unknown) => log.debug({ err, topic }, 'members of a topic are not found'))
+    }
     // Of what others ask here nothing is announced.
     if (kind === 'told') await this.#announce(topic, place)
   }
 
   async #seek(place: CID): Promise<void> {
-    const { libp2p, signal } = this.#options
+    const { libp2p } = this.#options
+    // Also for all dials together: anybody can name twenty peers that do not answer.
+    const signal = within(this.#options.signal, WALK_MS)
     let found = 0
     let dialled = 0
-    for await (const { id } of libp2p.contentRouting.findProviders(place, { signal: within(signal, WALK_MS) })) {
+    for await (const { id } of libp2p.contentRouting.findProviders(place, { signal })) {
       if (++found > MAX_FOUND || dialled >= MAX_DIALLED) return
       if (id.equals(libp2p.peerId) || libp2p.getConnections(id).length > 0) continue
       const connection = await libp2p.dial(id, { signal: within(signal, DIAL_MS) }).catch(() => undefined)

@@ -207,3 +207,47 @@ test(
     assert.deepEqual(topicsOf(again), kept)
   },
 )
+
+test(
+  'a peer that joins and leaves a topic over and over is asked once for what it has',
+  { timeout: 60_000 },
+  async () => {
+    const key = generateSigningKey()
+    await using ours = await openOurs()
+    ours.topics.follow(routingKeyOf(key.name), 'asked')
+    const topic = topicOf(routingKeyOf(key.name))
+    let asked = 0
+    await using stranger = await openStranger()
+    stranger.fetch.registerLookupFunction('/ipns/', () => Promise.resolve(record(key, BigInt(++asked)).bytes))
+    const news = ours.topics.hear({ signal })
+    const heard = news.next()
+    stranger.gossip.subscribe(topic)
+    await stranger.connect(ours.address)
+    await heard
+    for (let count = 0; count < 100; count++) {
+      stranger.gossip.unsubscribe(topic)
+      stranger.gossip.subscribe(topic)
+    }
+    const again = news.next()
+    await stranger.gossip.publish(topic, record(key, 1_000n).bytes)
+    const { value } = await again
+    assert.equal(value && decodeIpnsRecord(value.value).sequence, 1_000n)
+    assert.equal(asked, 1)
+    await news.return()
+  },
+)
+
+test(
+  'a peer that connects is told of the topics that we joined last, whatever their number',
+  { timeout: 60_000 },
+  async () => {
+    await using ours = await openOurs()
+    const keys = Array.from({ length: 6_000 }, () => Buffer.concat([Buffer.from('/ipns/'), randomBytes(38)]))
+    for (const key of keys) ours.topics.follow(key, 'told')
+    await using stranger = await openStranger()
+    await stranger.connect(ours.address)
+    for (const key of keys.slice(-900)) {
+      await until('the stranger to know it', () => stranger.gossip.getSubscribers(topicOf(key)).length === 1)
+    }
+  },
+)
