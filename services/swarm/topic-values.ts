@@ -1,9 +1,5 @@
 import { HoldfastError } from '../core/errors.ts'
-import { MIB } from '../core/units.ts'
 import { rulesFor, type ValueRules, type ValueRulesByNamespace } from './value-rules.ts'
-
-/** Bytes of values that are held for all topics together. */
-const MAX_VALUE_BYTES = 64 * MIB
 
 /** Why we are in a topic: we tell its values, or somebody asked for one. */
 export type TopicKind = 'told' | 'asked'
@@ -20,30 +16,24 @@ export interface TopicValuesOptions {
   rules: ValueRulesByNamespace
   /** Topics at most, a quarter of them asked ones; of each kind those that were needed longest ago go. */
   maxTopics: number
-  /** @default 64 MiB */
-  maxBytes?: number
 }
 
-/** The topics that we are in, and the newest value of each. Bounded in number and bytes. */
+/** The topics that we are in, and the newest value of each. */
 export class TopicValues {
-  readonly #options: Required<TopicValuesOptions>
+  readonly #options: TopicValuesOptions
   /** By the text of the key; needed longest ago first. */
   readonly #told = new Map<string, Held>()
   readonly #asked = new Map<string, Held>()
-  #bytes = 0
 
   constructor(options: TopicValuesOptions) {
-    this.#options = { maxBytes: MAX_VALUE_BYTES, ...options }
+    this.#options = options
   }
 
   get size(): number {
     return this.#told.size + this.#asked.size
   }
 
-  has(key: Uint8Array): boolean {
-    return this.#heldOf(key) !== undefined
-  }
-
+  /** Undefined when we are not in the topic. */
   kindOf(key: Uint8Array): TopicKind | undefined {
     const text = keyText(key)
     if (this.#told.has(text)) return 'told'
@@ -65,7 +55,7 @@ export class TopicValues {
     this.#asked.delete(text)
     const kept = isTold ? this.#told : this.#asked
     kept.set(text, held)
-    return this.#makeRoom(held)
+    return this.#makeRoom()
   }
 
   /** @throws what the rules of the key say; BAD_REQUEST when there are none */
@@ -85,11 +75,8 @@ export class TopicValues {
     const held = this.#heldOf(key)
     const known = newer(rules, held?.value, stored)
     const order = known === undefined ? 1 : rules.compare(value, known)
-    if (order > 0 && held !== undefined) {
-      this.#bytes += value.length - (held.value?.length ?? 0)
-      // A copy: the value is part of a whole message, perhaps of a megabyte.
-      held.value = new Uint8Array(value)
-    }
+    // A copy: the value is part of a whole message, perhaps of a megabyte.
+    if (order > 0 && held !== undefined) held.value = new Uint8Array(value)
     return order
   }
 
@@ -117,21 +104,17 @@ export class TopicValues {
     return this.#told.get(text) ?? this.#asked.get(text)
   }
 
-  #makeRoom(needed: Held): Uint8Array[] {
-    const { maxTopics, maxBytes } = this.#options
-    const maxAsked = Math.floor(maxTopics * ASKED_SHARE)
-    const gone: Uint8Array[] = []
-    const drop = (kind: Map<string, Held>): boolean => {
-      const [text, held] = kind.entries().next().value ?? []
-      if (text === undefined || held === undefined || held === needed) return false
-      kind.delete(text)
-      this.#bytes -= held.value?.length ?? 0
-      return gone.push(held.key) > 0
-    }
-    while (this.#asked.size > maxAsked && drop(this.#asked));
-    while (this.#told.size > maxTopics - maxAsked && drop(this.#told));
-    while (this.#bytes > maxBytes && (drop(this.#asked) || drop(this.#told)));
-    return gone
+  #makeRoom(): Uint8Array[] {
+    const maxAsked = Math.floor(this.#options.maxTopics * ASKED_SHARE)
+    return [...oldestBeyond(this.#asked, maxAsked), ...oldestBeyond(this.#told, this.#options.maxTopics - maxAsked)]
+  }
+}
+
+function* oldestBeyond(kind: Map<string, Held>, count: number): Generator<Uint8Array, void> {
+  for (const [text, { key }] of kind) {
+    if (kind.size <= count) return
+    kind.delete(text)
+    yield key
   }
 }
 

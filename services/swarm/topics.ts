@@ -114,17 +114,18 @@ export class Topics implements AsyncDisposable {
   /** Joins the topic of a key, or stays in it; the one that was needed longest ago is left when there are too many. */
   follow(key: Uint8Array, kind: TopicKind): void {
     const { gossip } = this.#parts
-    const isNew = !this.#values.has(key)
+    const before = this.#values.kindOf(key)
     const gone = this.#values.need(key, kind)
     for (const old of gone) {
       gossip.unsubscribe(topicOf(old))
       gossip.topicValidators.delete(topicOf(old))
     }
-    this.#meetings.meetSoon(topicOf(key), this.#values.kindOf(key) ?? kind)
-    if (!isNew) return
+    const now = this.#values.kindOf(key) ?? kind
+    this.#meetings.meetSoon(topicOf(key), now)
+    if (now !== before) this.#hasChanged = true
+    if (before !== undefined) return
     gossip.topicValidators.set(topicOf(key), (_from, message) => this.#judge(message))
     gossip.subscribe(topicOf(key))
-    this.#hasChanged = true
   }
 
   /**
@@ -146,7 +147,7 @@ export class Topics implements AsyncDisposable {
    */
   async *find(key: Uint8Array, { signal }: Asking): AsyncGenerator<Uint8Array, void> {
     let given = await this.#values.newest(key)
-    if (this.#values.has(key) || this.#joining.takeNow(1)) this.follow(key, 'asked')
+    if (this.#values.kindOf(key) !== undefined || this.#joining.takeNow(1)) this.follow(key, 'asked')
     if (given !== undefined) yield given
     const members = someOf(this.#parts.gossip.getSubscribers(topicOf(key)), ASKED_PEERS)
     for await (const value of asTheyCome(members.map((peer) => this.#fetches.ask(peer, key, signal)))) {
