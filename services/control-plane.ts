@@ -32,6 +32,7 @@ import { loop } from './runtime/loop.ts'
 import { startMetrics } from './runtime/metrics.ts'
 import { startFollower } from './republisher/follower.ts'
 import { dhtTarget } from './republisher/dht-target.ts'
+import { pubsubTarget } from './republisher/pubsub-target.ts'
 import { routerTarget } from './republisher/put-target.ts'
 import { startNotifier } from './notifier/notifier.ts'
 import { startRepublisher } from './republisher/republisher.ts'
@@ -110,11 +111,13 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     settingName: 'HOLDFAST_API_PORT',
   })
   using dht = dhtTarget(db, identity)
+  using pubsub = pubsubTarget(db, identity)
+  const targets = [dht, ...(config.HOLDFAST_PUBSUB ? [pubsub] : []), ...config.HOLDFAST_ROUTERS.map(routerTarget)]
   log.info({ url: listening.url }, 'the control plane is up')
   sayReady({ api: listening.url })
   await Promise.all([
     startScheduler({ db, wakes, log, settings, signal }),
-    startRepublisher({ db, wakes, masters, targets: [dht, ...config.HOLDFAST_ROUTERS.map(routerTarget)], log, signal }),
+    startRepublisher({ db, wakes, masters, targets, log, signal }),
     startNotifier({
       db,
       wakes,

@@ -4,12 +4,12 @@ import type { RulesInForce } from './core/rules-in-force.ts'
 import type { DirectoryNode } from './core/sync.ts'
 import { domainLinks } from './domain-links.ts'
 import { routeToCluster } from './gateway/cluster-routing.ts'
-import { dhtRecords } from './gateway/dht-records.ts'
 import type { Edge } from './gateway/edge-blocks.ts'
 import { findHolders } from './gateway/holders.ts'
 import { gatewayMetrics } from './gateway/metrics.ts'
 import { namesOf, type KeptRecords } from './gateway/names.ts'
 import { neighbourRecords } from './gateway/neighbour-records.ts'
+import { dhtRecords, topicRecords } from './gateway/network-records.ts'
 import { RestrictedBlocks } from './gateway/restricted-blocks.ts'
 import { startGateway } from './gateway/server.ts'
 import type { GatewaySettings } from './gateway/settings.ts'
@@ -62,7 +62,11 @@ export async function openNodeGateway(
       records: searchOutside({
         ...records,
         cluster: neighbourRecords(otherGateways),
-        outside: [...config.HOLDFAST_ROUTERS.map((url) => routerRecords(url)), dhtRecords(peer)],
+        outside: [
+          ...config.HOLDFAST_ROUTERS.map((url) => routerRecords(url)),
+          dhtRecords(peer),
+          ...(config.HOLDFAST_PUBSUB ? [topicRecords(peer)] : []),
+        ],
       }),
       ...domainLinks(config),
     }),

@@ -7,11 +7,12 @@ import { MINUTE_MS } from './core/units.ts'
 import type { Registered } from './core/sync.ts'
 import { EdgeBlocks } from './gateway/edge-blocks.ts'
 import { startGatewayWorkers } from './gateway-workers.ts'
-import { parseIpnsName, type IpnsName } from './naming/ipns-name.ts'
-import { verifyIpnsRecord, type IpnsRecord } from './naming/ipns-record.ts'
+import { nameOfRoutingKey, parseIpnsName, type IpnsName } from './naming/ipns-name.ts'
+import { validateIpnsRecord, verifyIpnsRecord, type IpnsRecord } from './naming/ipns-record.ts'
 import { openRecordStore, type RecordStore } from './naming/record-store.ts'
 import { openNodeGateway } from './node-gateway.ts'
 import { EdgeCache, removeEdgeCache } from './node/edge-cache.ts'
+import type { HearRecord } from './node/hear-topics.ts'
 import { runNode, type NodeParts } from './node/run-node.ts'
 import { peerSocket } from './peer/socket-path.ts'
 import { childEnvironment, type Config } from './runtime/config.ts'
@@ -72,7 +73,8 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
           ownName: () => name,
         })
         gatewayUrl = config.HOLDFAST_GATEWAY_URL ?? gateway.url
-        return { url: gatewayUrl, names: gateway.names, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
+        const { names, hear } = gateway
+        return { url: gatewayUrl, names, hear, [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose]() }
       },
       onRegistered: (registered: Registered) => {
         name = registered.name
@@ -86,6 +88,7 @@ export async function runStorageNode(config: Config, log: Log, signal: AbortSign
 interface OwnGateway extends AsyncDisposable {
   url: string
   names: NameSink
+  hear: HearRecord
 }
 
 interface GatewayPlace {
@@ -112,9 +115,14 @@ async function openGateway(config: Config, parts: NodeParts, place: GatewayPlace
       await startGatewayWorkers(config, { ...parts, folder, records, onReads, ownName, signal, log }),
     )
     metrics.include(() => workers.metrics())
-    const names = namesServedBy((name, record) => workers.offer(name.text, record.bytes), hosted)
+    const offer: Offer = (name, record) => workers.offer(name.text, record.bytes)
     const owned = opened.move()
-    return { url: workers.url, names, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+    return {
+      url: workers.url,
+      names: namesServedBy(offer, hosted),
+      hear: heardBy(offer, { hosted, found }),
+      [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    }
   }
   const edge = cache === undefined ? undefined : opened.use(new EdgeBlocks({ store: cache.store, tell: onReads }))
   const gateway = opened.use(
@@ -130,9 +138,14 @@ async function openGateway(config: Config, parts: NodeParts, place: GatewayPlace
       log,
     }),
   )
-  const names = namesServedBy((name, record) => gateway.resolver.offer(name, record), hosted)
+  const offer: Offer = (name, record) => gateway.resolver.offer(name, record)
   const owned = opened.move()
-  return { url: gateway.url, names, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return {
+    url: gateway.url,
+    names: namesServedBy(offer, hosted),
+    hear: heardBy(offer, { hosted, found }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
 }
 
 /** Undefined on a node that keeps none; what it had of one is removed. */
@@ -151,7 +164,21 @@ async function openEdgeCache(
   return await EdgeCache.open({ folder, budgetBytes, openStore: openBlockStore, store, client, nodes, log })
 }
 
-function namesServedBy(offer: (name: IpnsName, record: IpnsRecord) => void, hosted: RecordStore): NameSink {
+type Offer = (name: IpnsName, record: IpnsRecord) => void
+
+/** Records that came by themselves are kept with those that were found; names of accounts are kept elsewhere already. */
+function heardBy(offer: Offer, { hosted, found }: { hosted: RecordStore; found: RecordStore }): HearRecord {
+  return async (key, bytes) => {
+    const name = nameOfRoutingKey(key)
+    const record = validateIpnsRecord(name, bytes, Date.now())
+    const known = await hosted.get(name, {})
+    if (known !== undefined && Buffer.compare(known, bytes) === 0) return
+    offer(name, record)
+    await found.put(name, record)
+  }
+}
+
+function namesServedBy(offer: Offer, hosted: RecordStore): NameSink {
   return {
     offer(text, record) {
       const name = parseIpnsName(text)

@@ -14,6 +14,9 @@ import { loadIdentity } from './runtime/identity.ts'
 import type { Log } from './runtime/log.ts'
 import { loop } from './runtime/loop.ts'
 
+/** Where the node keeps records of names: of accounts, of those that anybody put there, and of others that were found. */
+const RECORD_FOLDERS = ['hosted-names', 'names', 'found-names']
+
 /** Runs the node's peer process, its door to the IPFS network, over the store that the node writes. */
 export async function runPeerProcess(config: Config, log: Log, signal: AbortSignal): Promise<void> {
   const folder = resolve(config.HOLDFAST_DATA)
@@ -35,8 +38,9 @@ export async function runPeerProcess(config: Config, log: Log, signal: AbortSign
         mode: 'server',
         keepPrivateAddresses: !isPublic,
         bootstrap: config.HOLDFAST_BOOTSTRAP,
-        values: { ipns: ipnsValues(['hosted-names', 'names'].map((records) => recordsIn(join(folder, records)))) },
+        values: { ipns: ipnsValues(RECORD_FOLDERS.map((records) => recordsIn(join(folder, records)))) },
       },
+      ...(config.HOLDFAST_PUBSUB ? { pubsub: { file: join(folder, 'topics') } } : {}),
       withholding: (reader) => withholding({ rules, reader, log, signal: stop.signal }),
       dial: { allowPrivate: config.HOLDFAST_DIAL_PRIVATE, deniedPorts: ownPorts(config), deniedHosts: new Set() },
       log,

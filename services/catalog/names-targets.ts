@@ -114,8 +114,8 @@ export async function notePuts(
   )
 }
 
-/** A node that can put records to the DHT. */
-export interface DhtNode {
+/** A node that can tell records to the network. */
+export interface NetworkNode {
   name: string
   /** `host:port` of its TLS listener. */
   transfer: string
@@ -124,10 +124,18 @@ export interface DhtNode {
 }
 
 /** Nodes that are up, a few of them, in an order of chance. */
-export function someNodesUp(sql: Sql, limit: number): Promise<DhtNode[]> {
-  return sql.query<DhtNode>(
+export function someNodesUp(sql: Sql, limit: number): Promise<NetworkNode[]> {
+  return sql.query<NetworkNode>(
     `select name, transfer, translate(rtrim(encode(public_key, 'base64'), '='), '+/', '-_') as "publicKey"
        from node where liveness = 'up' order by random() limit $1`,
     [limit],
+  )
+}
+
+/** All nodes that are up. */
+export function nodesUp(sql: Sql): Promise<(NetworkNode & { id: number })[]> {
+  return sql.query<NetworkNode & { id: number }>(
+    `select id, name, transfer, translate(rtrim(encode(public_key, 'base64'), '='), '+/', '-_') as "publicKey"
+       from node where liveness = 'up'`,
   )
 }

@@ -14,8 +14,9 @@ import { BeatSource } from './beat.ts'
 import { collectLoop } from './collect.ts'
 import { connectControl } from './control-client.ts'
 import { DamageWatch } from './damage.ts'
-import { dhtValues } from './dht-values.ts'
+import { dhtValues, topicValues } from './network-values.ts'
 import { DirectoryFile } from './directory-file.ts'
+import { hearTopics, type HearRecord } from './hear-topics.ts'
 import { intake } from './intake.ts'
 import { Inventory } from './inventory.ts'
 import { Jobs } from './jobs.ts'
@@ -63,10 +64,10 @@ export interface NodeDependencies {
   log: Log
   openStore: (folder: string, options: Pick<StoreOptions, 'onQuarantine'>) => Promise<BlockStore>
   /**
-   * Starts the gateway over the node's parts, and answers its public URL and what takes the names that it is to serve. It
-   * is stopped before they are.
+   * Starts the gateway over the node's parts, and answers its public URL, what takes the names that it is to serve, and
+   * what takes newer records of others. It is stopped before they are.
    */
-  startGateway: (parts: NodeParts) => Promise<AsyncDisposable & { url: string; names: NameSink }>
+  startGateway: (parts: NodeParts) => Promise<AsyncDisposable & { url: string; names: NameSink; hear: HearRecord }>
   /** Told of each registration. */
   onRegistered: (registered: Registered) => void
 }
@@ -94,7 +95,7 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
       directory,
       host: config.host,
       port: config.transferPort,
-      routes: [intake({ store, log, epoch: () => epoch }), dhtValues(peer.client)],
+      routes: [intake({ store, log, epoch: () => epoch }), dhtValues(peer.client), topicValues(peer.client)],
       ...(config.repairBytesPerSecond === undefined ? {} : { bulkBytesPerSecond: config.repairBytesPerSecond }),
     }),
   )
@@ -145,11 +146,13 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
     signal: running,
   })
   const mending = damage.run(store, { outbox, log, signal: running })
+  const hearing = hearTopics({ peer: peer.client, hear: gateway.hear, log, signal: running })
+  const all = [agent, collecting, meeting, mending, hearing]
   try {
-    await Promise.all([agent, collecting, meeting, mending])
+    await Promise.all(all)
   } finally {
     stop.abort()
-    await Promise.allSettled([agent, collecting, meeting, mending])
+    await Promise.allSettled(all)
   }
 }
 

@@ -11,6 +11,8 @@ import { readOrigins } from '../swarm/origins.ts'
 import type { Peer } from '../swarm/peer.ts'
 import type { Providing } from '../swarm/providing.ts'
 import { retrieve, retrieveBlock } from '../swarm/retrieve.ts'
+import type { TopicValue } from '../swarm/topic-news.ts'
+import type { Topics } from '../swarm/topics.ts'
 import { findValues, putValue } from '../swarm/values.ts'
 import {
   CAR_TYPE,
@@ -22,6 +24,7 @@ import {
   type FoundValue,
   type PeerStatus,
   type PutValueAnswer,
+  type TopicNewsLine,
 } from '../swarm/wire.ts'
 import { failureOf } from './failure.ts'
 import type { FetchFailures } from './fetch-failures.ts'
@@ -74,6 +77,9 @@ export const ROUTES: Route[] = [
   { method: 'POST', path: /^\/provide$/, answer: provide },
   { method: 'GET', path: /^\/values\/([A-Za-z0-9_-]{1,256})$/, answer: giveValues },
   { method: 'POST', path: /^\/values\/([A-Za-z0-9_-]{1,256})$/, answer: takeValue },
+  { method: 'GET', path: /^\/topics\/([A-Za-z0-9_-]{1,256})$/, answer: giveTopicValues },
+  { method: 'POST', path: /^\/topics\/([A-Za-z0-9_-]{1,256})$/, answer: publishValue },
+  { method: 'GET', path: /^\/topics$/, answer: giveNews },
   { method: 'POST', path: /^\/connect$/, answer: connect },
 ]
 
@@ -83,6 +89,7 @@ async function status({ peer, providing }: Parts, { response }: Exchange): Promi
     multiaddrs: peer.libp2p.getMultiaddrs().map(String),
     connections: peer.libp2p.getConnections().length,
     dhtPeers: peer.libp2p.services.dht.routingTable.size,
+    topics: peer.topics?.size ?? 0,
     providing: providing.figures(),
   }
   sendJson(response, 200, answer)
@@ -136,8 +143,15 @@ async function provide({ peer, providing }: Parts, { request, response }: Exchan
   response.writeHead(202).end()
 }
 
-async function giveValues({ peer }: Parts, { response, params, signal }: Exchange): Promise<void> {
-  const values = findValues(peer, keyIn(params), { signal })
+async function giveValues({ peer }: Parts, exchange: Exchange): Promise<void> {
+  await sendValues(findValues(peer, keyIn(exchange.params), exchange), exchange)
+}
+
+async function giveTopicValues({ peer }: Parts, exchange: Exchange): Promise<void> {
+  await sendValues(topicsOf(peer).find(keyIn(exchange.params), exchange), exchange)
+}
+
+async function sendValues(values: AsyncGenerator<Uint8Array, void>, { response }: Exchange): Promise<void> {
   // A failure before the first value is still said as one.
   const first = await values.next()
   response.writeHead(200, { 'content-type': NDJSON_TYPE })
@@ -151,11 +165,44 @@ async function* valueLines(values: AsyncIterable<Uint8Array>): AsyncGenerator<st
   }
 }
 
-async function takeValue({ peer }: Parts, { request, response, params, signal }: Exchange): Promise<void> {
-  const { value } = valueBody.parse(await readJson(request))
-  const peers = await putValue(peer, keyIn(params), Buffer.from(value, 'base64'), { signal })
-  const answer: PutValueAnswer = { peers }
+async function takeValue({ peer }: Parts, exchange: Exchange): Promise<void> {
+  const { request, response, params, signal } = exchange
+  const answer: PutValueAnswer = { peers: await putValue(peer, keyIn(params), await valueIn(request), { signal }) }
   sendJson(response, 200, answer)
+}
+
+async function publishValue({ peer }: Parts, exchange: Exchange): Promise<void> {
+  const { request, response, params, signal } = exchange
+  const topics = topicsOf(peer)
+  const answer: PutValueAnswer = { peers: await topics.publish(keyIn(params), await valueIn(request), { signal }) }
+  sendJson(response, 200, answer)
+}
+
+async function giveNews({ peer }: Parts, { response, signal }: Exchange): Promise<void> {
+  const news = topicsOf(peer).hear({ signal })
+  response.writeHead(200, { 'content-type': NDJSON_TYPE })
+  response.flushHeaders()
+  await pipeline(Readable.from(newsLines(news)), response)
+}
+
+async function* newsLines(news: AsyncIterable<TopicValue>): AsyncGenerator<string, void> {
+  for await (const { key, value } of news) {
+    const line: TopicNewsLine = {
+      key: Buffer.from(key).toString('base64url'),
+      value: Buffer.from(value).toString('base64'),
+    }
+    yield `${JSON.stringify(line)}\n`
+  }
+}
+
+/** @throws NOT_IMPLEMENTED */
+function topicsOf({ topics }: Peer): Topics {
+  if (topics === undefined) throw new HoldfastError('NOT_IMPLEMENTED', 'PubSub is switched off (HOLDFAST_PUBSUB).')
+  return topics
+}
+
+async function valueIn(request: IncomingMessage): Promise<Uint8Array> {
+  return Buffer.from(valueBody.parse(await readJson(request)).value, 'base64')
 }
 
 function keyIn([key = '']: readonly string[]): Uint8Array {

@@ -19,7 +19,7 @@ export interface PutNamesOptions {
   log: Log
   /** How often names that are due are looked for. */
   everyMs: number
-  /** How often a target is told a record that it took. @default 4 h, as Kubo */
+  /** How often a target is told a record that it took. @default as the target says, or 4 h */
   putEveryMs?: number
   signal: AbortSignal
 }
@@ -45,7 +45,7 @@ export async function putNames(target: PutTarget, options: PutNamesOptions): Pro
 
 /** One slice. Answers whether there may be more; a target that took nothing is not tried again at once. */
 async function putSlice(target: PutTarget, watch: TargetWatch, options: PutNamesOptions): Promise<boolean> {
-  const { db, signal, putEveryMs = PUT_EVERY_MS } = options
+  const { db, signal, putEveryMs = target.putEveryMs ?? PUT_EVERY_MS } = options
   const hasMore = await followFeed(db, target.id)
   const { taken, due } = await takeDuePuts(db, target.id, SLICE)
   const outcomes = await Promise.all(due.map((one) => putOne(target, one, signal)))

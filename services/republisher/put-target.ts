@@ -1,10 +1,12 @@
 import type { IpnsName } from '../naming/ipns-name.ts'
 import { putToRouter } from '../naming/router-records.ts'
 
-/** Somebody who is told records, so that the world finds them: the DHT, a delegated router. */
+/** Somebody who is told records, so that the world finds them: the DHT, PubSub, a delegated router. */
 export interface PutTarget {
   /** In rows and log lines. */
   readonly id: string
+  /** How often it is told a record that it took. @default 4 h, as Kubo tells the DHT */
+  readonly putEveryMs?: number
   /**
    * Tells it one record.
    * @returns how many peers took it, where there are several

@@ -183,6 +183,11 @@ export const SETTINGS = {
     'Whether the gateway answers 404 at once for what no node holds; if not, it asks the public network, but not under hosts with :nofetch',
   ),
   HOLDFAST_DHT_PROTOCOL: setting(text, '/holdfast/kad/1.0.0', 'DHT of the peers; /ipfs/kad/1.0.0 is the public one'),
+  HOLDFAST_PUBSUB: setting(
+    flag,
+    'true',
+    'Whether IPNS records are told and heard by PubSub too; the same for all processes',
+  ),
   HOLDFAST_ROUTERS: setting(
     urls,
     '',

@@ -8,6 +8,7 @@ import { verify } from '../core/verify.ts'
 import type { Block } from '../dag/fetch-dag.ts'
 import { readCar } from '../dag/read-car.ts'
 import { SocketCalls } from './socket-calls.ts'
+import type { TopicValue } from './topic-news.ts'
 import {
   FETCH_ID_HEADER,
   MAX_VALUE_BYTES,
@@ -20,6 +21,7 @@ import {
   type ProvideRequest,
   type PutValueAnswer,
   type PutValueRequest,
+  type TopicNewsLine,
 } from './wire.ts'
 
 interface FetchOptions extends Abortable, Omit<FetchRequest, 'root'> {}
@@ -47,6 +49,15 @@ export interface PeerClient extends Disposable {
    * @throws UNAVAILABLE when no peer took it; CONFLICT when a newer value is known
    */
   putValue(key: Uint8Array, value: Uint8Array, options?: Abortable): Promise<number>
+  /** Values that members of the key's PubSub topic have, likewise; the peer is in it from then on. @throws NOT_IMPLEMENTED */
+  findInTopic(key: Uint8Array, options?: Abortable): AsyncGenerator<Uint8Array, void>
+  /**
+   * Tells a value to the members of the key's topic, which the peer is in from then on. Answers how many were sent it.
+   * @throws CONFLICT when a newer value is known; NOT_IMPLEMENTED without PubSub
+   */
+  publishValue(key: Uint8Array, value: Uint8Array, options?: Abortable): Promise<number>
+  /** Newer values of the topics that the peer is in, as they come. @throws NOT_IMPLEMENTED */
+  hearTopics(options?: Abortable): AsyncGenerator<TopicValue, void>
   connect(addresses: readonly string[], options?: Abortable): Promise<ConnectAnswer>
 }
 
@@ -63,11 +74,14 @@ export function connectPeer(socketPath: string): PeerClient {
       const body: ProvideRequest = { roots: roots.map(cidKey) }
       await calls.json({ method: 'POST', path: '/provide', body, ...options })
     },
-    findValues: (key, options) => findValues(calls, key, options),
-    async putValue(key, value, options) {
-      const body: PutValueRequest = { value: Buffer.from(value).toString('base64') }
-      const answer = await calls.json<PutValueAnswer>({ method: 'POST', path: valuePath(key), body, ...options })
-      return answer.peers
+    findValues: (key, options) => findValues(calls, valuePath(key), options),
+    putValue: (key, value, options) => putValue(calls, { path: valuePath(key), value, ...options }),
+    findInTopic: (key, options) => findValues(calls, topicPath(key), options),
+    publishValue: (key, value, options) => putValue(calls, { path: topicPath(key), value, ...options }),
+    async *hearTopics(options) {
+      for await (const line of streamOf<TopicNewsLine>(calls, '/topics', options)) {
+        yield { key: Buffer.from(line.key, 'base64url'), value: Buffer.from(line.value, 'base64') }
+      }
     },
     connect(addresses, options) {
       const body: ConnectRequest = { addresses: [...addresses] }
@@ -121,14 +135,27 @@ function cutOff(cause?: unknown): HoldfastError {
   })
 }
 
+async function putValue(
+  calls: SocketCalls,
+  { path, value, ...options }: Abortable & { path: string; value: Uint8Array },
+): Promise<number> {
+  const body: PutValueRequest = { value: Buffer.from(value).toString('base64') }
+  const answer = await calls.json<PutValueAnswer>({ method: 'POST', path, body, ...options })
+  return answer.peers
+}
+
 async function* findValues(
   calls: SocketCalls,
-  key: Uint8Array,
+  path: string,
   options: Abortable = {},
 ): AsyncGenerator<Uint8Array, void> {
-  const response = await calls.open({ method: 'GET', path: valuePath(key), ...options })
+  for await (const { value } of streamOf<FoundValue>(calls, path, options)) yield Buffer.from(value, 'base64')
+}
+
+async function* streamOf<T>(calls: SocketCalls, path: string, options: Abortable = {}): AsyncGenerator<T, void> {
+  const response = await calls.open({ method: 'GET', path, ...options })
   try {
-    for await (const line of linesOf(response)) yield Buffer.from((JSON.parse(line) as FoundValue).value, 'base64')
+    for await (const line of linesOf(response)) yield JSON.parse(line) as T
     if (!response.complete) throw cutOff()
   } catch (error) {
     options.signal?.throwIfAborted()
@@ -150,6 +177,10 @@ async function* linesOf(response: AsyncIterable<Buffer>): AsyncGenerator<string,
 
 function valuePath(key: Uint8Array): string {
   return `/values/${Buffer.from(key).toString('base64url')}`
+}
+
+function topicPath(key: Uint8Array): string {
+  return `/topics/${Buffer.from(key).toString('base64url')}`
 }
 
 async function fetchBlock(

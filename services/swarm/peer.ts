@@ -2,6 +2,8 @@ import type { CID } from 'multiformats/cid'
 import { withBitswap } from '@helia/bitswap'
 import { withLibp2pLight, type HeliaWithLibp2p } from '@helia/libp2p'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { fetch, type Fetch } from '@libp2p/fetch'
+import { gossipsub, type GossipSub } from '@libp2p/gossipsub'
 import { identify, type Identify } from '@libp2p/identify'
 import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
 import { kadDHT, passthroughMapper, removePrivateAddressesMapper, type SingleKadDHT } from '@libp2p/kad-dht'
@@ -14,7 +16,7 @@ import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createHeliaLight } from 'helia'
 import type { BlockReader } from '../blocks/contract.ts'
-import { SECOND_MS } from '../core/units.ts'
+import { MIB, MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { refusalOf, type DialPolicy } from './address-policy.ts'
 import { catchBitswap } from './bitswap-port.ts'
 import { HASHERS } from './hashers.ts'
@@ -24,6 +26,7 @@ import { ReaderBlockstore } from './reader-blockstore.ts'
 import { RecordDatastore } from './record-datastore.ts'
 import { paceServing, type Serving } from './serving.ts'
 import { readAnchor, stayConnected } from './stay-connected.ts'
+import { Topics, type TopicSettings } from './topics.ts'
 import { isOlderValue, selectorsOf, storedRecord, validatorsOf, type ValueRulesByNamespace } from './value-rules.ts'
 import { Wants } from './wants.ts'
 
@@ -48,6 +51,8 @@ export interface PeerSettings {
   /** Addresses to tell others instead of those listened on. */
   announce?: readonly string[]
   dht: DhtSettings
+  /** Values of the kinds that the DHT stores are told and heard by PubSub too. @default they are not */
+  pubsub?: TopicSettings
   dial: Pick<DialPolicy, 'allowPrivate' | 'deniedPorts' | 'deniedHosts'>
   /** Connections to keep at most; the least useful are closed beyond that. */
   maxConnections?: number
@@ -62,7 +67,7 @@ export interface PeerParts {
   names?: NameLookup
 }
 
-type PeerServices = { identify: Identify; ping: Ping; dht: SingleKadDHT }
+type PeerServices = { identify: Identify; ping: Ping; dht: SingleKadDHT; pubsub?: GossipSub; fetch?: Fetch }
 
 /** A running member of the IPFS network. Serves what the reader has by bitswap. Disposing it closes all connections. */
 export interface Peer extends AsyncDisposable {
@@ -72,6 +77,8 @@ export interface Peer extends AsyncDisposable {
   readonly reader: BlockReader
   readonly wants: Wants
   readonly serving: Serving
+  /** Undefined on a peer without PubSub. */
+  readonly topics: Topics | undefined
   readonly log: Log
   /** Aborts when the peer is disposed. */
   readonly signal: AbortSignal
@@ -87,6 +94,14 @@ const INBOUND_CONNECTIONS_PER_SECOND = 64
 const MAX_PENDING_CONNECTIONS = 64
 /** Bitswap takes a stream per message; a message is at most 4 MiB, which bounds what one connection makes us hold. */
 const MAX_INBOUND_BITSWAP_STREAMS = 64
+/** Kubo asks for each topic that it has in common with us on a stream of its own, all at once. */
+const MAX_FETCH_STREAMS = 64
+/** What one peer can have noted of the topics it is in; a topic counts for 1 KiB and more. */
+const MAX_TOPIC_BYTES_OF_PEER = MIB / 2
+/** As go-libp2p-pubsub has it. */
+const MAX_GOSSIP_BYTES = MIB
+/** What waits for a peer that does not read: all topics that we are in, and some messages. */
+const MAX_UNREAD_GOSSIP_BYTES = 2 * MIB
 /** A slice of 2 MiB (serving.ts) leaves in this time at 100 KB/s. */
 const SEND_TIMEOUT_MS = 20 * SECOND_MS
 
@@ -110,6 +125,12 @@ export async function openPeer({ reader, settings, log, names }: PeerParts): Pro
     isConnected: (peer) => libp2p.getConnections(peer).length > 0,
   })
   libp2p.addEventListener('peer:disconnect', (event) => wants.peerLeft(event.detail))
+  const { pubsub: gossip, fetch: fetching } = libp2p.services
+  const rules = settings.dht.values ?? {}
+  const topics =
+    gossip === undefined || fetching === undefined
+      ? undefined
+      : await Topics.open({ libp2p, gossip, fetch: fetching, rules, settings: settings.pubsub ?? {}, log })
   const stopping = new AbortController()
   const connected = stayConnected(libp2p, anchors, { signal: stopping.signal, log })
   return {
@@ -119,11 +140,13 @@ export async function openPeer({ reader, settings, log, names }: PeerParts): Pro
     reader,
     wants,
     serving,
+    topics,
     log,
     signal: stopping.signal,
     async [Symbol.asyncDispose]() {
       stopping.abort()
       await connected
+      await topics?.[Symbol.asyncDispose]()
       await helia.stop()
     },
   }
@@ -156,7 +179,14 @@ function compose(parts: PeerParts & { privateKey: PrivateKey; id: PeerId }): Hel
       resolvers: nameResolvers(parts.names),
     },
     connectionGater: gater(settings, log),
-    services: { identify: identify(), ping: ping(), dht: dht(settings.dht) },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      dht: dht(settings.dht),
+      ...(settings.pubsub === undefined
+        ? {}
+        : { pubsub: valueGossip(), fetch: fetch({ maxInboundStreams: MAX_FETCH_STREAMS }) }),
+    },
   })
   return withBitswap(networked, {
     sendWantlistDebounce: 0,
@@ -178,6 +208,26 @@ function gater(
       return refusal !== undefined
     },
   }
+}
+
+function valueGossip(): ReturnType<typeof gossipsub> {
+  return gossipsub({
+    allowPublishToZeroTopicPeers: true,
+    // A peer is read no faster than what it sends can be checked: pace-gossip.ts.
+    awaitRpcHandler: true,
+    awaitRpcMessageHandler: true,
+    maxInboundDataLength: MAX_GOSSIP_BYTES,
+    maxOutboundBufferSize: MAX_UNREAD_GOSSIP_BYTES,
+    maxTopicBytesPerPeer: MAX_TOPIC_BYTES_OF_PEER,
+    // Whoever joins a topic of ours has no claim on a connection for that.
+    tagMeshPeers: false,
+    scoreParams: {
+      // Peers of this machine are a cluster on trial, not one attacker.
+      IPColocationFactorWhitelist: new Set(['127.0.0.1', '::1']),
+      // Of each peer that was ever connected this much is remembered so long.
+      retainScore: 5 * MINUTE_MS,
+    },
+  })
 }
 
 function dht(settings: DhtSettings): (components: Parameters<ReturnType<typeof kadDHT>>[0]) => SingleKadDHT {

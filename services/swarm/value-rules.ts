@@ -1,8 +1,8 @@
 import type { Selectors, Validators } from '@libp2p/kad-dht'
 import { Libp2pRecord } from '@libp2p/record'
 
-/** What the DHT stores under the keys of one namespace. */
-interface ValueRules {
+/** What the DHT stores, and PubSub passes on, under the keys of one namespace. */
+export interface ValueRules {
   /** @throws when the value must not be under the key now */
   check(key: Uint8Array, value: Uint8Array): void
   /** Of two values of one key that were checked: negative when `a` is older than `b`. */
@@ -42,7 +42,8 @@ export function storedRecord(rules: ValueRulesByNamespace): (key: Uint8Array) =>
   }
 }
 
-function rulesFor(key: Uint8Array, rules: ValueRulesByNamespace): ValueRules | undefined {
+/** Those of the key's namespace; undefined when it has none. */
+export function rulesFor(key: Uint8Array, rules: ValueRulesByNamespace): ValueRules | undefined {
   const [, namespace = ''] = Buffer.from(key).toString('latin1').split('/', 2)
   return Object.hasOwn(rules, namespace) ? rules[namespace] : undefined
 }

@@ -12,6 +12,9 @@ import type { ProvidingFigures } from './providing.ts'
  * | `POST /provide` | {@link ProvideRequest} | 202 |
  * | `GET /values/{key}` | | what peers of the DHT have under the key (base64url), as it comes in: NDJSON of {@link FoundValue}; a body that is cut off is a failure |
  * | `POST /values/{key}` | {@link PutValueRequest} | {@link PutValueAnswer} |
+ * | `GET /topics/{key}` | | likewise, what members of the key's PubSub topic have; the peer joins it |
+ * | `POST /topics/{key}` | {@link PutValueRequest} | {@link PutValueAnswer}: how many were sent it; the peer joins the topic |
+ * | `GET /topics` | | newer values of the topics that the peer is in, as they come: NDJSON of {@link TopicNewsLine}; it does not end |
  * | `POST /connect` | {@link ConnectRequest} | {@link ConnectAnswer} |
  */
 export interface PeerStatus {
@@ -21,6 +24,8 @@ export interface PeerStatus {
   connections: number
   /** Peers in the routing table of the DHT. */
   dhtPeers: number
+  /** Topics of PubSub that it is in. */
+  topics: number
   providing: ProvidingFigures
 }
 
@@ -52,6 +57,11 @@ export interface FoundValue {
   value: string
 }
 
+export interface TopicNewsLine extends FoundValue {
+  /** base64url */
+  key: string
+}
+
 export interface PutValueRequest {
   /** base64 */
   value: string
@@ -69,7 +79,7 @@ export interface FailureAnswer {
 export const FETCH_ID_HEADER = 'holdfast-fetch'
 export const CAR_TYPE = 'application/vnd.ipld.car'
 export const NDJSON_TYPE = 'application/x-ndjson'
-/** Bytes of a value of the DHT. */
+/** Bytes of a value of the DHT or of a topic. */
 export const MAX_VALUE_BYTES = 16 * 1_024
 /** Bytes of a JSON body. */
 export const MAX_JSON_BYTES = 4 * 1_024 * 1_024

@@ -5,11 +5,14 @@
 import { createHash } from 'node:crypto'
 import { withBitswap } from '@helia/bitswap'
 import { delegatedHTTPRouter } from '@helia/delegated-routing-client'
-import { ipns } from '@helia/ipns'
+import { ipns, pubSubIPNSRouting } from '@helia/ipns'
 import { withLibp2pLight } from '@helia/libp2p'
 import { unixfs } from '@helia/unixfs'
 import * as dagCbor from '@ipld/dag-cbor'
+import { fetch } from '@libp2p/fetch'
+import { gossipsub } from '@libp2p/gossipsub'
 import { identify } from '@libp2p/identify'
+import type { Startable } from '@libp2p/interface'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
@@ -35,14 +38,18 @@ export type Request =
   | { verb: 'drop'; cid: string }
   | { verb: 'publishName'; key: string; value: string }
   | { verb: 'resolveName'; name: string }
+  | { verb: 'topicMembers'; topic: string }
 
 export interface Settings {
   dhtProtocol: string
   /** URL of a delegated router: then the node has no DHT. */
   router?: string
+  /** The node has PubSub, and neither a DHT nor a router. */
+  isPubSubAlone?: boolean
 }
 
-const { dhtProtocol: protocol, router } = JSON.parse(process.argv[2] ?? '{}') as Settings
+const { dhtProtocol: protocol, router, isPubSubAlone = false } = JSON.parse(process.argv[2] ?? '{}') as Settings
+const pubsub = { pubsub: gossipsub({ allowPublishToZeroTopicPeers: true }), fetch: fetch() }
 const dht = { dht: kadDHT({ protocol, clientMode: false, peerInfoMapper: passthroughMapper }) }
 
 const helia = withBitswap(
@@ -55,13 +62,17 @@ const helia = withBitswap(
     services: {
       identify: identify(),
       ping: ping(),
-      ...(router === undefined ? dht : {}),
+      ...(isPubSubAlone ? pubsub : {}),
+      ...(router === undefined && !isPubSubAlone ? dht : {}),
     },
   }),
 )
 await helia.start()
 const fs = unixfs(helia)
-const names = ipns(helia)
+const topics = isPubSubAlone ? pubSubIPNSRouting(helia as Parameters<typeof pubSubIPNSRouting>[0]) : undefined
+// Without it the router asks nobody for what they have.
+await (topics as Startable | undefined)?.start?.()
+const names = ipns(helia, { routers: topics === undefined ? [] : [topics] })
 
 type Verbs = { [V in Request['verb']]: (request: Extract<Request, { verb: V }>) => Promise<unknown> }
 
@@ -101,6 +112,7 @@ const verbs: Verbs = {
     const steps = await Array.fromAsync(names.resolve(CID.parse(name, base36), { nocache: true }))
     return steps.at(-1)?.value
   },
+  topicMembers: ({ topic }) => Promise.resolve(helia.libp2p.services.pubsub?.getSubscribers(topic).map(String) ?? []),
 }
 
 async function perform(request: Request): Promise<unknown> {

@@ -22,6 +22,8 @@ export interface PlainHelia extends AsyncDisposable {
   publishName(key: string, value: CID): Promise<string>
   /** The content path that the name leads to, as its routers say now. @throws when they know no record */
   resolveName(name: string): Promise<string>
+  /** Ids of peers that it knows to be in a topic of PubSub. */
+  topicMembers(topic: string): Promise<string[]>
 }
 
 const PROGRAM = fileURLToPath(new URL('plain-helia.ts', import.meta.url))
@@ -50,6 +52,7 @@ export async function spawnPlainHelia(options: Partial<Settings> = {}): Promise<
     drop: async (cid) => void (await ask({ verb: 'drop', cid: cid.toString() })),
     publishName: async (key, value) => (await ask({ verb: 'publishName', key, value: value.toString() })) as string,
     resolveName: async (name) => (await ask({ verb: 'resolveName', name })) as string,
+    topicMembers: async (topic) => (await ask({ verb: 'topicMembers', topic })) as string[],
     async [Symbol.asyncDispose]() {
       const exited = once(child, 'exit')
       child.kill('SIGKILL')

@@ -138,6 +138,9 @@ test('through the peer process records are put and found, and failures say why',
   await assert.rejects(client.putValue(routingKey, new Uint8Array(100_000)), failsWith('BAD_REQUEST'))
   const stop = AbortSignal.abort(new Error('no more'))
   await assert.rejects(client.putValue(routingKey, bytes, { signal: stop }), /no more/)
+  // This one has no PubSub.
+  await assert.rejects(client.publishValue(routingKey, bytes), failsWith('NOT_IMPLEMENTED'))
+  await assert.rejects(client.hearTopics().next(), failsWith('NOT_IMPLEMENTED'))
   await supervised[Symbol.asyncDispose]()
   await assert.rejects(find(), (error) => hasCode(error, 'UNAVAILABLE'))
 })

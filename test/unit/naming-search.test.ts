@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { test } from 'node:test'
 import { HoldfastError } from '../../services/core/errors.ts'
-import { dhtRecords } from '../../services/gateway/dht-records.ts'
+import { dhtRecords } from '../../services/gateway/network-records.ts'
 import { askAtOnce, type RecordStream } from '../../services/naming/ask-at-once.ts'
 import type { IpnsRecord } from '../../services/naming/ipns-record.ts'
 import { NameResolver } from '../../services/naming/name-resolver.ts'
@@ -260,7 +260,7 @@ test('walks of the DHT are bounded; one that is not made fails, and makes room w
       for (let peer = 0; peer < 20; peer++) yield recordOf(key).bytes
     },
   }
-  const search = askAtOnce([dhtRecords(client, { maxWalks: 2 })])
+  const search = askAtOnce([dhtRecords(client, { atOnce: 2 })])
   const walking = [found(search, key), found(search, key)]
   await assert.rejects(found(search, key), failsWith('UPSTREAM_FAILED'))
   gate.resolve()

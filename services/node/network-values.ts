@@ -13,14 +13,26 @@ const MAX_RECORD_BYTES = 10 * KIB
  * `{ "peers": n }`: how many others took it. The peer process checks the record.
  */
 export function dhtValues(peer: Pick<PeerClient, 'putValue'>): TransferRoute {
+  return takesRecords('dht', (key, record, options) => peer.putValue(key, record, options))
+}
+
+/**
+ * `POST /pubsub?name=`: likewise to the members of the name's PubSub topic. The peer is in the topic from then on, so that
+ * those who join get the record from it.
+ */
+export function topicValues(peer: Pick<PeerClient, 'publishValue'>): TransferRoute {
+  return takesRecords('pubsub', (key, record, options) => peer.publishValue(key, record, options))
+}
+
+function takesRecords(name: string, put: PeerClient['putValue']): TransferRoute {
   return {
     method: 'POST',
-    name: 'dht',
+    name,
     who: 'controller',
     async handle(request, response, { url, signal }) {
       const key = keyOf(url.searchParams.get('name') ?? '')
       const record = await readSmallBody(request, MAX_RECORD_BYTES, signal)
-      const peers = await peer.putValue(key, record, { signal })
+      const peers = await put(key, record, { signal })
       answerBytes(response, Buffer.from(JSON.stringify({ peers })))
     },
   }
