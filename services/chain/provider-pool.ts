@@ -31,7 +31,8 @@ const LONGEST_WAIT_MS = 30 * SECOND_MS
 /** The providers of one chain: the best one is asked, others when it is away, busy or behind, several where it matters. */
 export class ProviderPool {
   readonly providers: readonly Provider[]
-  readonly #quorum: number
+  /** Providers that must give the same answer. */
+  readonly quorum: number
   readonly #onDisagree: (disagreement: Disagreement) => void
 
   /** @throws CONFIG when there are fewer providers than must agree */
@@ -40,7 +41,7 @@ export class ProviderPool {
       throw new HoldfastError('CONFIG', `${quorum} providers must agree, but only ${providers.length} are configured.`)
     }
     this.providers = providers.map((options) => new Provider(options))
-    this.#quorum = quorum
+    this.quorum = quorum
     this.#onDisagree = onDisagree
   }
 
@@ -67,11 +68,11 @@ export class ProviderPool {
       if (same === undefined) votes.set(print, { answer, names: [provider.name] })
       else same.names.push(provider.name)
     }
-    const first = await Promise.allSettled(Array.from({ length: this.#quorum }, vote))
+    const first = await Promise.allSettled(Array.from({ length: this.quorum }, vote))
     const failed = first.find((result) => result.status === 'rejected')
     for (;;) {
       asking.signal?.throwIfAborted()
-      const winner = [...votes.values()].find(({ names }) => names.length >= this.#quorum)
+      const winner = [...votes.values()].find(({ names }) => names.length >= this.quorum)
       if (winner !== undefined) {
         const dissenting = [...votes.values()].flatMap((other) => (other === winner ? [] : other.names))
         if (dissenting.length > 0) this.#onDisagree({ agreed: winner.names, dissenting })
@@ -84,7 +85,7 @@ export class ProviderPool {
 
   #noQuorum(answers: number, reason: unknown): unknown {
     if (answers < 2) return reason
-    return new RpcFailure('refused', `Fewer than ${this.#quorum} providers of the chain agree on an answer.`)
+    return new RpcFailure('refused', `Fewer than ${this.quorum} providers of the chain agree on an answer.`)
   }
 
   /** Asks one provider that is not among `asked`, and counts it there. */
