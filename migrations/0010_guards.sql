@@ -103,6 +103,7 @@ create table guard_uri (
 );
 create unique index guard_uri_present on guard_uri (guard_id, token_id) where superseded_at is null;
 create index guard_uri_history on guard_uri (guard_id, token_id, id);
+create index guard_uri_from on guard_uri (guard_id, from_number);
 create index guard_uri_provisional on guard_uri (guard_id, from_number) where not is_final and superseded_at is null;
 create index guard_uri_content on guard_uri (content_due_at) where content_due_at is not null;
 create index guard_uri_keep on guard_uri (keep_until) where keep_until is not null and released_at is null;
@@ -114,6 +115,8 @@ create table guard_need (
   cid          bytea not null,
   -- `metadata`, or the role that the metadata gives it.
   role         text not null,
+  -- It is a folder of which the version needs a part.
+  is_folder    boolean not null,
   primary key (uri_id, cid)
 );
 create index guard_need_cid on guard_need (guard_id, cid);

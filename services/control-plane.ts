@@ -38,6 +38,7 @@ import { startScheduler } from './scheduler/scheduler.ts'
 import { DEFAULT_SCHEDULER_SETTINGS } from './scheduler/settings.ts'
 import { createSync } from './scheduler/sync.ts'
 import { sessionGate, syncRoutes } from './scheduler/sync-routes.ts'
+import { startGuards } from './verifier/guard/guards.ts'
 import { startVerifier } from './verifier/verifier.ts'
 
 /** The tenant whose token the configuration names. */
@@ -112,7 +113,9 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     startScheduler({ db, wakes, log, settings, signal }),
     startRepublisher({ db, wakes, masters, targets: [dht, ...config.HOLDFAST_ROUTERS.map(routerTarget)], log, signal }),
     startFollower({ db, wakes, links, log, signal }),
-    ...(pool === undefined ? [] : [startVerifier({ db, wakes, pool, log, signal })]),
+    ...(pool === undefined
+      ? []
+      : [startVerifier({ db, wakes, pool, log, signal }), startGuards({ db, wakes, pool, log, signal })]),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),
   ])

@@ -15,6 +15,7 @@ import { accessRoutes } from './access.ts'
 import { collectionRoutes } from './collections.ts'
 import { denylistRoutes } from './denylists.ts'
 import { followRoutes } from './follows.ts'
+import { guardRoutes } from './guards.ts'
 import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
 import { landingRoute } from './landing.ts'
 import { nameRoutes } from './names.ts'
@@ -94,6 +95,7 @@ export function createApi(parts: ApiParts): Api {
     ...followRoutes(shared),
     ...siteRoutes(shared),
     ...collectionRoutes(shared),
+    ...guardRoutes(shared),
     ...usageRoutes(shared),
     landingRoute(),
   ]

@@ -25,6 +25,8 @@ export const RULES = 'rules'
 export const NAMES = 'names'
 /** A look at a collection, by its id, has ended. */
 export const VERIFICATIONS = 'verifications'
+/** A collection is guarded from now on, or differently. */
+export const GUARDS = 'guards'
 
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20

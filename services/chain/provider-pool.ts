@@ -19,8 +19,10 @@ export interface Disagreement {
 export interface PoolOptions {
   /** Providers that must give the same answer where {@link ProviderPool.agreed} is asked. @default 1 */
   quorum?: number
-  onDisagree?: (disagreement: Disagreement) => void
+  onDisagree?: OnDisagree
 }
+
+type OnDisagree = (disagreement: Disagreement) => void
 
 type Work<T> = (provider: Provider, signal: AbortSignal | undefined) => Promise<T>
 
@@ -33,16 +35,22 @@ export class ProviderPool {
   readonly providers: readonly Provider[]
   /** Providers that must give the same answer. */
   readonly quorum: number
-  readonly #onDisagree: (disagreement: Disagreement) => void
+  readonly #onDisagree: Set<OnDisagree>
 
   /** @throws CONFIG when there are fewer providers than must agree */
-  constructor(providers: readonly ProviderOptions[], { quorum = 1, onDisagree = () => undefined }: PoolOptions = {}) {
+  constructor(providers: readonly ProviderOptions[], { quorum = 1, onDisagree }: PoolOptions = {}) {
     if (providers.length < Math.max(1, quorum)) {
       throw new HoldfastError('CONFIG', `${quorum} providers must agree, but only ${providers.length} are configured.`)
     }
     this.providers = providers.map((options) => new Provider(options))
     this.quorum = quorum
-    this.#onDisagree = onDisagree
+    this.#onDisagree = new Set(onDisagree === undefined ? [] : [onDisagree])
+  }
+
+  /** Calls back when providers give different answers. Answers how to stop. */
+  onDisagree(heard: OnDisagree): () => void {
+    this.#onDisagree.add(heard)
+    return () => this.#onDisagree.delete(heard)
   }
 
   /**
@@ -75,7 +83,8 @@ export class ProviderPool {
       const winner = [...votes.values()].find(({ names }) => names.length >= this.quorum)
       if (winner !== undefined) {
         const dissenting = [...votes.values()].flatMap((other) => (other === winner ? [] : other.names))
-        if (dissenting.length > 0) this.#onDisagree({ agreed: winner.names, dissenting })
+        const disagreement = { agreed: winner.names, dissenting }
+        if (dissenting.length > 0) for (const heard of this.#onDisagree) heard(disagreement)
         return winner.answer
       }
       if (asked.size === this.providers.length) throw this.#noQuorum(votes.size, failed?.reason)

@@ -24,7 +24,7 @@ import type {
   SyncResponse,
   Work,
 } from '../core/sync.ts'
-import { Bell } from './bell.ts'
+import { Bell } from '../runtime/bell.ts'
 import { DIRECTORY, NODE } from './channels.ts'
 import { register } from './register.ts'
 import { DEFAULT_SCHEDULER_SETTINGS, type SchedulerSettings } from './settings.ts'

@@ -1,0 +1,149 @@
+import {
+  commitBack,
+  commitBlocks,
+  commitFinal,
+  followedAddresses,
+  isGuarded,
+  readChain,
+  type NewTouch,
+} from '../../catalog/chains.ts'
+import { isAnythingOpen } from '../../catalog/guards-work.ts'
+import type { Leading } from '../../catalog/leases-fence.ts'
+import { finalNumber, nextStep, type KnownChain, type Step } from '../../chain/follow/follow-chain.ts'
+import type { Header } from '../../chain/follow/header.ts'
+import { blocksToKeep } from '../../chain/follow/known-chain.ts'
+import { touchesOf, TOUCHING_TOPICS } from '../../chain/follow/token-touches.ts'
+import { hasCode } from '../../core/errors.ts'
+import { SECOND_MS } from '../../core/units.ts'
+import { BlockPace } from './block-pace.ts'
+import type { FollowedChain, GuardParts } from './parts.ts'
+
+/** With nothing to guard the chain is not asked for anything. */
+const IDLE_MS = 2 * SECOND_MS
+
+/** What came of a pass: how long to wait for the next, and whether there is something to read. */
+export interface Pass {
+  waitMs: number
+  isTouched: boolean
+  isSettled: boolean
+}
+
+/**
+ * Follows one chain for all guards together, step by step; what is known of it is in the database, and a copy here. One
+ * process leads at a time, and a step counts only if it was taken from where the one before ended.
+ */
+export class ChainFollower {
+  readonly #parts: GuardParts
+  readonly #pace: BlockPace
+  /** Undefined until it is read, and when another process has changed it. */
+  #known: KnownChain | undefined
+  #epoch = -1
+  /** Since when the newest block is below the newest one that is known. */
+  #shrunkAt: number | undefined
+  #blocksSinceFinal = 0
+  #chainId = ''
+
+  constructor(parts: GuardParts) {
+    this.#parts = parts
+    this.#pace = new BlockPace(parts.settings.pollMs)
+  }
+
+  /** What is known of the chain now; undefined when nothing is, or another process leads. */
+  view(chainId: string, leading: Leading): FollowedChain | undefined {
+    if (this.#known === undefined || this.#epoch !== leading.epoch || this.#known.blocks.length === 0) return undefined
+    return { id: chainId, leading, known: this.#known }
+  }
+
+  /** @throws RpcFailure; the failures of the database. The pass is to be repeated */
+  async pass(chainId: string, leading: Leading): Promise<Pass> {
+    const { db } = this.#parts
+    this.#chainId = chainId
+    if (!(await isGuarded(db, chainId))) return { waitMs: IDLE_MS, isTouched: false, isSettled: false }
+    if (this.#epoch !== leading.epoch) this.#known = undefined
+    this.#epoch = leading.epoch
+    try {
+      return await this.#step(leading, this.#known ?? (await readChain(db, chainId)))
+    } catch (error) {
+      // Somebody else leads now, or has changed what is known.
+      if (!hasCode(error, 'CONFLICT')) throw error
+      this.#known = undefined
+      return { waitMs: SECOND_MS / 4, isTouched: false, isSettled: false }
+    }
+  }
+
+  async #step(leading: Leading, known: KnownChain): Promise<Pass> {
+    const { db, pool, settings, signal } = this.#parts
+    this.#known = known
+    const top = known.blocks.at(-1)
+    const from = { chainId: this.#chainId, base: top?.hash }
+    const addresses = top === undefined ? [] : await followedAddresses(db, leading, { ...from, top: top.number })
+    const isShrunk = this.#shrunkAt !== undefined && performance.now() - this.#shrunkAt >= settings.shrunkMs
+    const filter = { addresses, topics: TOUCHING_TOPICS }
+    const step = await nextStep(known, { pool, filter, minDepth: settings.minDepth, isShrunk, signal })
+    if (step.kind === 'rest') return await this.#rest(step.head, leading)
+    this.#shrunkAt = undefined
+    if (step.kind === 'back') return await this.#back(step, leading, known)
+    return await this.#on(step, leading, known)
+  }
+
+  async #rest(head: Header, leading: Leading): Promise<Pass> {
+    const top = this.#known?.blocks.at(-1)?.number ?? 0n
+    if (head.number >= top) this.#shrunkAt = undefined
+    else this.#shrunkAt ??= performance.now()
+    const isSettled = await this.#finality(head, leading, 0)
+    return { waitMs: this.#pace.afterRest(), isTouched: false, isSettled }
+  }
+
+  async #back({ to, isBroken }: Step & { kind: 'back' }, leading: Leading, known: KnownChain): Promise<Pass> {
+    const { db, log, settings } = this.#parts
+    const from = { chainId: this.#chainId, base: known.blocks.at(-1)?.hash }
+    await commitBack(db, leading, from, { to: to?.number, isBroken, orphanMs: settings.orphanMs })
+    const block = String(to?.number)
+    if (isBroken) log.error({ chain: this.#chainId, block }, 'blocks that were final are not on the chain any more')
+    else log.debug({ chain: this.#chainId, block }, 'the chain was reorganised')
+    const above = to?.number ?? -1n
+    this.#known = {
+      blocks: known.blocks.filter(({ number }) => number <= above),
+      final: known.final < above ? known.final : above,
+    }
+    return { waitMs: 0, isTouched: true, isSettled: false }
+  }
+
+  async #on({ blocks, logs, head }: Step & { kind: 'on' }, leading: Leading, known: KnownChain): Promise<Pass> {
+    const from = { chainId: this.#chainId, base: known.blocks.at(-1)?.hash }
+    const all = [...known.blocks, ...blocks]
+    const kept = blocksToKeep(all)
+    const keptNumbers = new Set(kept.map(({ number }) => number))
+    const dropped = known.blocks.flatMap(({ number }) => (keptNumbers.has(number) ? [] : [number]))
+    const newest = blocks.at(-1)?.number ?? 0n
+    const numbers = new Set(blocks.map(({ number }) => number))
+    const touches = logs.flatMap((log): NewTouch[] =>
+      touchesOf(log).map(({ ids, isUpgrade }) => {
+        // Of a range only its last block is known by its hash.
+        const block = numbers.has(log.block) ? log.block : newest
+        return { address: log.address, block, ids, isUpgrade }
+      }),
+    )
+    const saved = blocks.map(({ number, hash }) => ({ number, hash }))
+    await commitBlocks(this.#parts.db, leading, from, { blocks: saved, dropped, touches })
+    this.#known = { ...known, blocks: kept.map(({ number, hash }) => ({ number, hash })) }
+    const isSettled = await this.#finality(head, leading, blocks.length)
+    const isWhole = newest >= head.number
+    const waitMs = this.#pace.after(head)
+    return { waitMs: isWhole ? waitMs : 0, isTouched: touches.length > 0 || known.blocks.length === 0, isSettled }
+  }
+
+  /** Asks what is final, once in some blocks, while something waits for it. Answers whether more is. */
+  async #finality(head: Header, leading: Leading, blocks: number): Promise<boolean> {
+    const { db, pool, settings, signal } = this.#parts
+    this.#blocksSinceFinal += blocks
+    if (this.#known === undefined || this.#blocksSinceFinal < settings.finalityBlocks) return false
+    this.#blocksSinceFinal = 0
+    if (!(await isAnythingOpen(db, this.#chainId))) return false
+    const final = await finalNumber(head, { pool, minDepth: settings.minDepth, signal })
+    if (final <= this.#known.final) return false
+    await commitFinal(db, leading, this.#chainId, final)
+    this.#known = { ...this.#known, final }
+    return true
+  }
+}

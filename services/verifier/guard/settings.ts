@@ -1,0 +1,34 @@
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../core/units.ts'
+
+export interface GuardSettings {
+  /** Blocks below the newest one that are never taken for final, whatever providers say. */
+  minDepth: number
+  /** How often the newest block is asked for; undefined: once for each block, as often as they come. */
+  pollMs: number | undefined
+  /** While something waits for it, what is final is asked for once in so many blocks. */
+  finalityBlocks: number
+  /** The newest block has to be lower for so long until the chain is taken to have become shorter. */
+  shrunkMs: number
+  /** All tokens are read again after so long: what changes without an event is found. */
+  fullEveryMs: number
+  /** How long what was read of a block that was reorganised away is kept. */
+  orphanMs: number
+  /** How often pins and metadata are looked after. */
+  tendMs: number
+  /** A process that dies is followed by another after so long. */
+  leadMs: number
+  /** After a contract could not be read. */
+  retryMs: number
+}
+
+export const DEFAULT_GUARD_SETTINGS: GuardSettings = {
+  minDepth: 64,
+  pollMs: undefined,
+  finalityBlocks: 8,
+  shrunkMs: 30 * SECOND_MS,
+  fullEveryMs: HOUR_MS,
+  orphanMs: DAY_MS,
+  tendMs: 5 * SECOND_MS,
+  leadMs: 15 * SECOND_MS,
+  retryMs: MINUTE_MS,
+}
