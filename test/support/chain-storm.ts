@@ -6,12 +6,21 @@ import type { Random } from './seeded-random.ts'
 
 const coder = AbiCoder.defaultAbiCoder()
 /** The first of the accounts that anvil makes and unlocks. */
-const SENDER = '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266'
+export const SENDER = '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266'
 
 /** The call of a function with its arguments. */
 export function callOf(signature: string, ...values: unknown[]): string {
   const types = signature.slice(signature.indexOf('(') + 1, -1)
   return selectorOf(signature) + coder.encode(types === '' ? [] : types.split(','), values).slice(2)
+}
+
+export interface StormOptions {
+  random: Random
+  maxDepth: number
+  /** Blocks up to this one stay. */
+  floor: bigint
+  /** What the so-manieth transaction lets a token point to. */
+  uri?: (place: number) => string
 }
 
 /** A chain whose blocks are made when the test says so, and which is reorganised at random. */
@@ -20,21 +29,22 @@ export class ChainStorm {
   readonly #random: Random
   readonly #addresses: readonly Hex[]
   readonly #maxDepth: number
+  readonly #uri: (place: number) => string
   readonly #floor: bigint
   #next = 0
   reorgs = 0
 
-  /** @param floor blocks up to this one stay */
   constructor(
     chain: TestChain,
     addresses: readonly Hex[],
-    { random, maxDepth, floor }: { random: Random; maxDepth: number; floor: bigint },
+    { random, maxDepth, floor, uri = (place) => `u${place}` }: StormOptions,
   ) {
     this.chain = chain
     this.#addresses = addresses
     this.#random = random
     this.#maxDepth = maxDepth
     this.#floor = floor
+    this.#uri = uri
   }
 
   #below(limit: number): number {
@@ -45,7 +55,7 @@ export class ChainStorm {
   #transaction(): { from: string; to: Hex; data: string; gas: string } {
     const to = this.#addresses[this.#below(this.#addresses.length)] as Hex
     const id = this.#below(12)
-    const uri = `u${this.#next++}`
+    const uri = this.#uri(this.#next++)
     const data = [
       callOf('mintAs(uint256,string)', id, uri),
       callOf('setTokenURI(uint256,string)', id, uri),

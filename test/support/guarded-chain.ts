@@ -1,5 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import { putGuard, type GuardLimits } from '../../services/catalog/guards.ts'
+import { deleteGuard, putGuard, type GuardLimits } from '../../services/catalog/guards.ts'
 import { ensureDefaultPolicy } from '../../services/catalog/policies.ts'
 import { ensureTenant } from '../../services/catalog/tenants.ts'
 import { GUARDS } from '../../services/catalog/wake.ts'
@@ -104,6 +104,10 @@ export class GuardedChain implements AsyncDisposable {
     })
     wakes.announce(GUARDS)
     return guard.id
+  }
+
+  async unguard(address: Hex): Promise<void> {
+    await deleteGuard(this.cluster.db, this.tenantId, `eip155:31337/erc721:${address}`)
   }
 
   /** Content that the network has. */
