@@ -137,7 +137,7 @@ export async function commitBack(
 }
 
 /** Tells all accounts that guard something on the chain. */
-export async function tellGuards(
+async function tellGuards(
   sql: Sql,
   chainId: string,
   { type, data }: { type: string; data: Record<string, unknown> },

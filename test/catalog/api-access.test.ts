@@ -24,7 +24,9 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
   const { name } = await api.json<{ name: string }>('POST', '/v1/names', { body: { label: 'secret' } })
   await api.json('PUT', `/v1/follows/${name}`, { body: {} })
   const look = await api.json<{ id: string }>('POST', `/v1/collections/${COLLECTION}/verifications`, { body: {} })
+  await api.json('PUT', `/v1/collections/${COLLECTION}/guard`, { body: {} })
   return {
+    '/collections/{caip19}/guard': COLLECTION,
     '/access/{cid}': cid,
     '/follows/{name}': name,
     '/sites/{site}': 'secret',
@@ -43,7 +45,7 @@ function bodyOf({ spec }: ApiRoute): unknown {
   if (spec.path.startsWith('/v1/policies')) return policy
   if (spec.path === '/v1/access/{cid}') return { token: true }
   if (spec.path === '/v1/sites/{site}/versions') return { pin: NOBODYS_ID }
-  if (spec.path.endsWith('/verifications')) return {}
+  if (/\/(verifications|guard)$/.test(spec.path)) return {}
   if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
   return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }
 }

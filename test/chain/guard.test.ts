@@ -19,7 +19,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     const address = await at.chain.deploy('FixtureEvents')
     const [one, two] = [at.addToken('one'), at.addToken('two')]
     await at.call(address, 'mintAs(uint256,string)', 1, one.uri)
-    await using _running = at.run()
+    at.run()
     const guardId = await at.guard(address)
     await at.hasRoots(...one.roots)
     await at.call(address, 'mintAs(uint256,string)', 2, two.uri)
@@ -41,7 +41,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     const own = one.roots[0] as string
     const { db } = at.cluster
     const users = await createPinAcceptor(db).accept(at.tenantId, { cid: parseCid(own), cidText: own })
-    await using _running = at.run()
+    at.run()
     const guardId = await at.guard(address, { keepMs: 1 })
     await at.hasRoots(...one.roots, own)
     await at.call(address, 'setTokenURI(uint256,string)', 1, two.uri)
@@ -73,7 +73,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     const uriOf = (n: number): string => `ipfs://${(folders[n] as CID).toString()}/${n}-`
     await at.call(address, 'setPrefix(string)', uriOf(0))
     for (const id of [0, 1]) await at.call(address, 'mintAs(uint256,string)', id, String(id))
-    await using _running = at.run({ fullEveryMs: 300 })
+    at.run({ fullEveryMs: 300 })
     const guardId = await at.guard(address)
     await at.hasUri(guardId, 1, `${uriOf(0)}1`)
     await at.call(address, 'setPrefixSilently(string)', uriOf(1))
@@ -90,7 +90,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     const [one, two, three] = [at.addToken('one'), at.addToken('two'), at.addToken('three')]
     await at.call(address, 'mintAs(uint256,string)', 1, one.uri)
     await at.mine(20)
-    await using _running = at.run({ orphanMs: 1, minDepth: 8 })
+    at.run({ orphanMs: 1, minDepth: 8 })
     const guardId = await at.guard(address)
     await at.hasRoots(...one.roots)
     await at.call(address, 'setTokenURI(uint256,string)', 1, two.uri)
@@ -116,7 +116,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     await at.mine(20)
     await at.call(address, 'mintAs(uint256,string)', 1, one.uri)
     const made = (await at.chain.head()).number
-    await using _running = at.run()
+    at.run()
     const guardId = await at.guard(address)
     await at.hasRoots(...one.roots)
     await at.call(address, 'setTokenURI(uint256,string)', 1, two.uri)
@@ -138,7 +138,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     await using at = await GuardedChain.open()
     const address = await at.chain.deploy('FixtureEvents')
     const tokens = ['a', 'b', 'c', 'd'].map((name) => at.addToken(name))
-    await using _running = at.run()
+    at.run()
     await at.guard(address, { limits: { collectionBytes: 2 * ROOT_BYTES } })
     for (const [id, { uri }] of tokens.entries()) {
       await at.call(address, 'mintAs(uint256,string)', id, uri)
@@ -161,7 +161,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     const address = await at.chain.deploy('FixtureUpgradable', code.slice(2).padStart(64, '0'))
     const [one, folder] = [at.addToken('one'), at.addFolder([])]
     await at.call(address, 'mintAs(uint256,string)', 1, one.uri)
-    await using _running = at.run()
+    at.run()
     const guardId = await at.guard(address)
     await at.hasRoots(...one.roots)
     await at.call(address, 'setTokenURI(uint256,string)', 1, 'https://server.example/1?token=secret')
@@ -208,7 +208,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     await at.call(address, 'mintAs(uint256,string)', 2, tokens[2]?.uri)
     await at.reorg(1)
     await at.call(address, 'mintAs(uint256,string)', 3, tokens[3]?.uri)
-    await using _third = (await start()).guard
+    await start()
     await at.hasUri(guardId, 3, tokens[3]?.uri ?? null)
     await at.hasRoots(...[0, 1, 3].flatMap((id) => tokens[id]?.roots ?? []))
   })
@@ -226,7 +226,7 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     const address = await at.chain.deploy('FixtureEvents')
     const one = at.addToken('one')
     await at.call(address, 'mintAs(uint256,string)', 1, one.uri)
-    await using _running = at.run()
+    at.run()
     await at.guard(address)
     await at.hasRoots(...one.roots)
     await at.unguard(address)

@@ -29,11 +29,6 @@ const QUICK: Partial<GuardSettings> = {
 
 const LIMITS: GuardLimits = { tokenBytes: GIB, collectionBytes: 100 * GIB, dayBytes: 100 * GIB }
 
-/** A guard that runs as a control plane does. */
-export interface RunningGuard extends AsyncDisposable {
-  lines: { level: number; msg?: string; err?: { message: string } }[]
-}
-
 /** A chain, a simulated cluster, and content; guards are started over them. */
 export class GuardedChain implements AsyncDisposable {
   readonly chain: TestChain
@@ -60,11 +55,11 @@ export class GuardedChain implements AsyncDisposable {
     return new GuardedChain(chain, cluster, tenantId, stack.move())
   }
 
-  /** Starts a guard in a process of its own, as it were. */
-  run(settings: Partial<GuardSettings> = {}, options: Partial<GuardOptions> = {}): RunningGuard {
+  /** Starts a guard in a process of its own, as it were. It stops with the chain, or before. */
+  run(settings: Partial<GuardSettings> = {}, options: Partial<GuardOptions> = {}): AsyncDisposable {
     const { db, wakes } = this.cluster
     const stop = new AbortController()
-    const { log, lines } = memoryLog()
+    const { log } = memoryLog()
     const holder = { name: 'shelf', get: (cid: CID) => this.blocks.get(cid) }
     const ended = startGuards({
       db,
@@ -76,13 +71,12 @@ export class GuardedChain implements AsyncDisposable {
       settings: { ...QUICK, ...settings },
       signal: stop.signal,
     })
-    return {
-      lines: lines as RunningGuard['lines'],
+    return this.#stack.use({
       async [Symbol.asyncDispose]() {
         stop.abort()
         await ended
       },
-    }
+    })
   }
 
   async guard(

@@ -49,10 +49,12 @@ export async function startGuards(options: GuardOptions): Promise<void> {
   const parts: GuardParts = { holders: () => gatewayHolders(db), ...options, settings }
   const follower = new ChainFollower(parts)
   const seat = new Seat(parts)
+  /** A new guard is read at a block that is not older than it. */
+  let isAsked = false
   const bells = { follow: new Bell(), touched: new Bell(), full: new Bell(), settle: new Bell(), content: new Bell() }
   const stopListening = wakes.on(GUARDS, () => {
+    isAsked = true
     bells.follow.ring()
-    bells.full.ring()
   })
   const stopHearing = parts.pool.onDisagree((disagreement) => {
     if (seat.chainId === undefined || seat.leading === undefined) return
@@ -83,10 +85,12 @@ export async function startGuards(options: GuardOptions): Promise<void> {
     waitMs = settings.pollMs ?? LOOK_MS
     const { chainId, leading } = await seat.take()
     if (chainId === undefined || leading === undefined) return true
+    const wasAsked = isAsked
+    isAsked = false
     const pass = await follower.pass(chainId, leading)
     ;({ waitMs } = pass)
     if (pass.isTouched) bells.touched.ring()
-    if (pass.isTouched) bells.full.ring()
+    if (pass.isTouched || wasAsked) bells.full.ring()
     if (pass.isSettled) bells.settle.ring()
     return true
   }
