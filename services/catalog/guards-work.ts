@@ -214,14 +214,14 @@ export async function settleVersions(
   })
 }
 
-/** Whether anything waits for its block to be final. */
-export async function isAnythingOpen(sql: Sql, chainId: string): Promise<boolean> {
-  const rows = await sql.query(
-    `select from guard g join guard_uri v on v.guard_id = g.id
-      where g.chain_id = $1 and not v.is_final and v.superseded_at is null limit 1`,
+/** The lowest block that something waits for to be final; undefined when nothing does. */
+export async function oldestOpenBlock(sql: Sql, chainId: string): Promise<bigint | undefined> {
+  const [row] = await sql.query<{ number: string | null }>(
+    `select min(v.from_number) as number from guard g join guard_uri v on v.guard_id = g.id
+      where g.chain_id = $1 and not v.is_final and v.superseded_at is null`,
     [chainId],
   )
-  return rows.length > 0
+  return row === undefined || row.number === null ? undefined : BigInt(row.number)
 }
 
 /** Guards whose pins are to be looked at: each in its turn. */

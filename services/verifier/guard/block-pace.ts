@@ -11,7 +11,7 @@ const LATE = 1.02
 /** How often the newest block is to be asked for: once for each block, at the pace at which they come. */
 export class BlockPace {
   readonly #fixedMs: number | undefined
-  #everyMs = SHORTEST_MS
+  #everyMs: number | undefined
   #last: Pick<Header, 'number' | 'time'> | undefined
 
   /** @param fixedMs undefined: as it is learned */
@@ -26,13 +26,13 @@ export class BlockPace {
     if (last !== undefined && number > last.number && time >= last.time) {
       const eachMs = ((time - last.time) * SECOND_MS) / Number(number - last.number)
       const within = Math.min(LONGEST_MS, Math.max(SHORTEST_MS, eachMs))
-      this.#everyMs += WEIGHT * (within - this.#everyMs)
+      this.#everyMs = this.#everyMs === undefined ? within : this.#everyMs + WEIGHT * (within - this.#everyMs)
     }
-    return this.#fixedMs ?? this.#everyMs * LATE
+    return this.#fixedMs ?? (this.#everyMs ?? SHORTEST_MS) * LATE
   }
 
   /** After a question that came too early. */
   afterRest(): number {
-    return this.#fixedMs ?? Math.min(this.#everyMs / 4, 2 * SECOND_MS)
+    return this.#fixedMs ?? Math.max(SHORTEST_MS / 4, (this.#everyMs ?? SHORTEST_MS) / 4)
   }
 }

@@ -7,7 +7,7 @@ import {
   readChain,
   type NewTouch,
 } from '../../catalog/chains.ts'
-import { isAnythingOpen } from '../../catalog/guards-work.ts'
+import { oldestOpenBlock } from '../../catalog/guards-work.ts'
 import type { Leading } from '../../catalog/leases-fence.ts'
 import { finalNumber, nextStep, type KnownChain, type Step } from '../../chain/follow/follow-chain.ts'
 import type { Header } from '../../chain/follow/header.ts'
@@ -42,6 +42,8 @@ export class ChainFollower {
   #shrunkAt: number | undefined
   #blocksSinceFinal = 0
   #chainId = ''
+  /** Contracts whose events were asked for the last time. */
+  #addresses = 0
 
   constructor(parts: GuardParts) {
     this.#parts = parts
@@ -77,21 +79,24 @@ export class ChainFollower {
     const top = known.blocks.at(-1)
     const from = { chainId: this.#chainId, base: top?.hash }
     const addresses = top === undefined ? [] : await followedAddresses(db, leading, { ...from, top: top.number })
+    const isJoined = addresses.length > this.#addresses
+    this.#addresses = addresses.length
     const isShrunk = this.#shrunkAt !== undefined && performance.now() - this.#shrunkAt >= settings.shrunkMs
     const filter = { addresses, topics: TOUCHING_TOPICS }
     const step = await nextStep(known, { pool, filter, minDepth: settings.minDepth, isShrunk, signal })
-    if (step.kind === 'rest') return await this.#rest(step.head, leading)
+    if (step.kind === 'rest') return await this.#rest(step.head, leading, isJoined)
     this.#shrunkAt = undefined
     if (step.kind === 'back') return await this.#back(step, leading, known)
-    return await this.#on(step, leading, known)
+    const pass = await this.#on(step, leading, known)
+    return { ...pass, isTouched: pass.isTouched || isJoined }
   }
 
-  async #rest(head: Header, leading: Leading): Promise<Pass> {
+  async #rest(head: Header, leading: Leading, isTouched: boolean): Promise<Pass> {
     const top = this.#known?.blocks.at(-1)?.number ?? 0n
     if (head.number >= top) this.#shrunkAt = undefined
     else this.#shrunkAt ??= performance.now()
     const isSettled = await this.#finality(head, leading, 0)
-    return { waitMs: this.#pace.afterRest(), isTouched: false, isSettled }
+    return { waitMs: this.#pace.afterRest(), isTouched, isSettled }
   }
 
   async #back({ to, isBroken }: Step & { kind: 'back' }, leading: Leading, known: KnownChain): Promise<Pass> {
@@ -128,18 +133,20 @@ export class ChainFollower {
     await commitBlocks(this.#parts.db, leading, from, { blocks: saved, dropped, touches })
     this.#known = { ...known, blocks: kept.map(({ number, hash }) => ({ number, hash })) }
     const isSettled = await this.#finality(head, leading, blocks.length)
-    const isWhole = newest >= head.number
+    // Those that are guarded join at a chain that is known.
+    const isWhole = newest >= head.number && known.blocks.length > 0
     const waitMs = this.#pace.after(head)
-    return { waitMs: isWhole ? waitMs : 0, isTouched: touches.length > 0 || known.blocks.length === 0, isSettled }
+    return { waitMs: isWhole ? waitMs : 0, isTouched: touches.length > 0, isSettled }
   }
 
-  /** Asks what is final, once in some blocks, while something waits for it. Answers whether more is. */
+  /** Asks what is final, once in some blocks, while something waits that may be. Answers whether more is. */
   async #finality(head: Header, leading: Leading, blocks: number): Promise<boolean> {
     const { db, pool, settings, signal } = this.#parts
     this.#blocksSinceFinal += blocks
     if (this.#known === undefined || this.#blocksSinceFinal < settings.finalityBlocks) return false
     this.#blocksSinceFinal = 0
-    if (!(await isAnythingOpen(db, this.#chainId))) return false
+    const oldest = await oldestOpenBlock(db, this.#chainId)
+    if (oldest === undefined || oldest > head.number - BigInt(settings.minDepth)) return false
     const final = await finalNumber(head, { pool, minDepth: settings.minDepth, signal })
     if (final <= this.#known.final) return false
     await commitFinal(db, leading, this.#chainId, final)

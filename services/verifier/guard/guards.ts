@@ -94,6 +94,14 @@ export async function startGuards(options: GuardOptions): Promise<void> {
     if (pass.isSettled) bells.settle.ring()
     return true
   }
+  /** What is known of the chain counts anew when the role is taken anew. */
+  const keepSeat = async (): Promise<void> => {
+    const epoch = seat.leading?.epoch
+    await seat.take()
+    if (seat.leading?.epoch === epoch) return
+    isAsked = true
+    bells.follow.ring()
+  }
   const touched = async (chain: FollowedChain): Promise<boolean> => {
     const hadWork = await readTouched(chain, parts)
     if (hadWork) bells.full.ring()
@@ -103,7 +111,7 @@ export async function startGuards(options: GuardOptions): Promise<void> {
   const { tendMs } = settings
   await Promise.all([
     loop('guard-chain', follow, { everyMs: RETRY_MS, log, signal }),
-    loop('guard-seat', async () => void (await seat.take()), { everyMs: settings.leadMs / 3, log, signal }),
+    loop('guard-seat', keepSeat, { everyMs: settings.leadMs / 3, log, signal }),
     work('guard-touched', bells.touched, LOOK_MS, touched),
     work('guard-all', bells.full, LOOK_MS, (chain) => readAllDue(chain, parts)),
     work('guard-final', bells.settle, LOOK_MS, (chain) => settleFinal(chain, parts)),

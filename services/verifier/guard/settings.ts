@@ -24,7 +24,7 @@ export interface GuardSettings {
 export const DEFAULT_GUARD_SETTINGS: GuardSettings = {
   minDepth: 64,
   pollMs: undefined,
-  finalityBlocks: 8,
+  finalityBlocks: 16,
   shrunkMs: 30 * SECOND_MS,
   fullEveryMs: HOUR_MS,
   orphanMs: DAY_MS,
