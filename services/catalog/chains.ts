@@ -206,7 +206,7 @@ async function lockChain(sql: Sql, leading: Leading, { chainId, base }: StepFrom
   if (top?.hash !== base) throw new HoldfastError('CONFLICT', `Another process follows the chain ${chainId}.`)
 }
 
-/** @throws CONFLICT when a block is not among those that are known, and nothing read by it counts */
+/** Before the guard's row in the order of locks. @throws CONFLICT when a block is not among those that are known, and nothing read by it counts */
 export async function holdBlock(sql: Sql, chainId: string, { number, hash }: SavedBlock): Promise<void> {
   await sql.query('select from chain where id = $1 for share', [chainId])
   const rows = await sql.query('select from chain_block where chain_id = $1 and number = $2 and hash = $3', [

@@ -25,8 +25,10 @@ export async function holdGuard(sql: Sql, guardId: string): Promise<HeldGuard | 
   return { ...guard, limits: { tokenBytes, collectionBytes, dayBytes } }
 }
 
-/** Pins that are made in one transaction. */
+/** Pins that are made together. */
 const AT_ONCE = 500
+/** What a limit holds back is tried again after so long. What is too large by itself is not, unless limits are changed. */
+const REFUSED_FOR = `interval '1 hour'`
 
 /**
  * Pins roots that versions of a guard need and no pin of it keeps; each is one pin, however many tokens share it.
@@ -50,6 +52,7 @@ async function pinSome(sql: Sql, guard: HeldGuard, cids: readonly Buffer[] | und
        left join guard_pin g on g.guard_id = n.guard_id and g.cid = n.cid
        left join pin p on p.tenant_id = $2 and p.id = g.pin_id
       where n.guard_id = $1 and p.id is null and ($3::bytea[] is null or n.cid = any ($3))
+        and (g.refusal is null or (g.refusal <> 'tokenBytes' and g.made_at < now() - ${REFUSED_FOR}))
       group by n.cid order by min(n.uri_id) limit ${AT_ONCE}`,
     [guard.id, guard.tenantId, cids ?? null],
   )
@@ -71,7 +74,14 @@ async function pinSome(sql: Sql, guard: HeldGuard, cids: readonly Buffer[] | und
   )
   const refused = rows.filter(({ pinId }) => pinId === undefined)
   if (refused.length > 0) await limitGuard(sql, guard, refused[0]?.refusal ?? 'account', refused.length)
-  else await sql.run('update guard set limited_at = null where id = $1 and limited_at is not null', [guard.id])
+  else {
+    await sql.run(
+      `update guard set limited_at = null
+        where id = $1 and limited_at is not null
+          and not exists (select from guard_pin where guard_id = $1 and refusal is not null)`,
+      [guard.id],
+    )
+  }
   return rows.length - refused.length
 
   function wantedPin({ cid, isFolder, tokens }: (typeof needed)[number]) {
@@ -140,31 +150,44 @@ async function takeBack(sql: Sql, guard: HeldGuard, limit: string, bytes: number
     return true
   })
   if (taken.length === 0) return 0
-  await sql.run('update guard_pin set pin_id = null, refusal = $3 where guard_id = $1 and cid = any ($2)', [
-    guard.id,
-    taken.map(({ cid }) => cid),
-    limit,
-  ])
-  const pins = taken.map(({ pinId }) => pinId)
-  await removePins(sql, guard.tenantId, pins, 'all')
-  await limitGuard(sql, guard, limit, taken.length)
+  await refuse(sql, guard, limit, taken)
   return taken.length
 }
 
-/** Tells once of each pin that has failed: no copy is found, or it is larger than it may be. */
-async function tellMissing(sql: Sql, { id, tenantId, collection }: HeldGuard): Promise<void> {
-  const failed = await sql.query<{ cid: Buffer; isLarge: boolean; reason: string | null }>(
+/** Removes pins of a guard because of a limit. */
+async function refuse(
+  sql: Sql,
+  guard: HeldGuard,
+  limit: string,
+  pins: readonly { cid: Buffer; pinId: string }[],
+): Promise<void> {
+  await sql.run(
+    `update guard_pin set pin_id = null, refusal = $3, made_at = now() where guard_id = $1 and cid = any ($2)`,
+    [guard.id, pins.map(({ cid }) => cid), limit],
+  )
+  const ids = pins.map(({ pinId }) => pinId)
+  await removePins(sql, guard.tenantId, ids, 'all')
+  await limitGuard(sql, guard, limit, pins.length)
+}
+
+/** Tells once of each pin that has failed because no copy is found, and takes those back that are larger than they may be. */
+async function tellMissing(sql: Sql, guard: HeldGuard): Promise<void> {
+  const { id, tenantId, collection } = guard
+  const failed = await sql.query<{ cid: Buffer; pinId: string; isLarge: boolean; reason: string | null }>(
     `update guard_pin g set is_missing = true
        from pin p join content c on c.id = p.content_id
       where g.guard_id = $1 and p.tenant_id = $2 and p.id = g.pin_id and p.status = 'failed' and not g.is_missing
-     returning g.cid, c.given_up as reason,
+     returning g.cid, g.pin_id as "pinId", c.given_up as reason,
                coalesce(c.bytes > p.max_bytes or c.given_up_code in ('DAG_TOO_LARGE', 'PAYLOAD_TOO_LARGE'), false)
                  as "isLarge"`,
     [id, tenantId],
   )
+  const large = failed.filter(({ isLarge }) => isLarge)
+  if (large.length > 0) await refuse(sql, guard, 'tokenBytes', large)
   for (const { cid, isLarge, reason } of failed) {
-    const data = { cid: cidKey(CID.decode(cid)), ...(isLarge ? { limit: 'bytes' } : { reason }) }
-    await raiseEvent(sql, tenantId, { type: isLarge ? 'guard.limit' : 'asset.missing', subject: collection, data })
+    if (isLarge) continue
+    const data = { cid: cidKey(CID.decode(cid)), reason }
+    await raiseEvent(sql, tenantId, { type: 'asset.missing', subject: collection, data })
   }
   await sql.run(
     `update guard_pin g set is_missing = false

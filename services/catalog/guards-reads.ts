@@ -22,6 +22,7 @@ export interface ReadUri {
 }
 
 export interface ReadAt {
+  chainId: string
   guardId: string
   block: SavedBlock
   /** Touches that the reading answers. */
@@ -38,14 +39,14 @@ export interface ReadAt {
 export async function saveReads(
   db: Database,
   leading: Leading,
-  { guardId, block, touchedUpTo, orphanMs }: ReadAt,
+  { chainId, guardId, block, touchedUpTo, orphanMs }: ReadAt,
   reads: readonly ReadUri[],
 ): Promise<{ changed: number; pinned: number }> {
   return await db.transaction(async (sql) => {
     await fence(sql, leading)
+    await holdBlock(sql, chainId, block)
     const guard = await holdGuard(sql, guardId)
     if (guard === undefined) return { changed: 0, pinned: 0 }
-    await holdBlock(sql, guard.chainId, block)
     if (touchedUpTo !== undefined) {
       await sql.run('update guard set touched_up_to = $2 where id = $1', [guardId, touchedUpTo])
     }

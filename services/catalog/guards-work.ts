@@ -106,14 +106,14 @@ export async function clockOf(sql: Sql): Promise<string> {
 export async function saveFullRead(
   db: Database,
   leading: Leading,
-  guardId: string,
+  { id: guardId, chainId }: Pick<SavedGuard, 'id' | 'chainId'>,
   { block, startedAt, nextMs, contract, coverage, upgrade }: FullRead,
 ): Promise<void> {
   await db.transaction(async (sql) => {
     await fence(sql, leading)
+    await holdBlock(sql, chainId, block)
     const guard = await holdGuard(sql, guardId)
     if (guard === undefined) return
-    await holdBlock(sql, guard.chainId, block)
     await sql.run(
       `update guard
           set read_at = now(), read_number = $2, contract = $3, coverage = $4, error_code = null, error = null,
@@ -188,8 +188,8 @@ export async function settleVersions(
 ): Promise<void> {
   await db.transaction(async (sql) => {
     await fence(sql, leading)
-    if ((await holdGuard(sql, id)) === undefined) return
     await holdBlock(sql, chainId, block)
+    if ((await holdGuard(sql, id)) === undefined) return
     await sql.run(
       `with settled as (
          update guard_uri set is_final = true

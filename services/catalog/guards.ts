@@ -96,6 +96,8 @@ export async function putGuard(
     throw new HoldfastError('INSUFFICIENT_FUNDS', `An account may guard ${MOST_GUARDS} collections.`)
   }
   const { created, ...guard } = row
+  // What other limits held back is tried again.
+  await sql.run('delete from guard_pin where guard_id = $1 and pin_id is null', [guard.id])
   return { guard: guardOf(guard), created }
 }
 

@@ -155,6 +155,29 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     assert.equal((await at.events('guard.limit')).length, 1)
   })
 
+  test('of which a token is larger than it may be has no pin of that, and is told of it once', async () => {
+    await using at = await GuardedChain.open()
+    const address = await at.chain.deploy('FixtureEvents')
+    const small = at.addFolder([])
+    await at.call(address, 'mintAs(uint256,string)', 1, `ipfs://${at.add('{}').toString()}`)
+    at.run()
+    await at.guard(address, { limits: { tokenBytes: ROOT_BYTES - 1 } })
+    const [event] = await until('the alarm', async () => {
+      const events = await at.events('guard.limit')
+      return events.length > 0 && events
+    })
+    assert.deepEqual(event?.data, { limit: 'tokenBytes', pins: 1 })
+    await at.hasRoots()
+    // A part of a folder is not the token's own.
+    await at.call(address, 'mintAs(uint256,string)', 2, `ipfs://${small.toString()}/2.json`)
+    await at.hasRoots(small.toString())
+    await until('its copies', async () => {
+      const pins = await at.cluster.db.query(`select from pin where status = 'pinned'`)
+      return pins.length === 1
+    })
+    assert.equal((await at.events('guard.limit')).length, 1)
+  })
+
   test('that becomes a server’s, loses content or is upgraded is told of', async () => {
     await using at = await GuardedChain.open()
     const code = await at.chain.deploy('FixtureEvents')

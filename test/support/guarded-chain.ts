@@ -22,6 +22,7 @@ const QUICK: Partial<GuardSettings> = {
   pollMs: 30,
   finalityBlocks: 1,
   shrunkMs: 200,
+  contentMs: 50,
   tendMs: 50,
   leadMs: 1_000,
   retryMs: 200,

@@ -5,8 +5,8 @@ const SHORTEST_MS = SECOND_MS
 const LONGEST_MS = 15 * SECOND_MS
 /** Of what was learned, how much a new block counts. */
 const WEIGHT = 0.2
-/** A little later than the next block is due: a question that comes too early costs a call and tells nothing. */
-const LATE = 1.02
+/** Later than the next block is due: a question that comes too early costs a call and tells nothing. */
+const LATE = 1.1
 
 /** How often the newest block is to be asked for: once for each block, at the pace at which they come. */
 export class BlockPace {

@@ -108,14 +108,14 @@ export async function startGuards(options: GuardOptions): Promise<void> {
     if (hadWork) bells.content.ring()
     return hadWork
   }
-  const { tendMs } = settings
+  const { contentMs, tendMs } = settings
   await Promise.all([
     loop('guard-chain', follow, { everyMs: RETRY_MS, log, signal }),
     loop('guard-seat', keepSeat, { everyMs: settings.leadMs / 3, log, signal }),
     work('guard-touched', bells.touched, LOOK_MS, touched),
     work('guard-all', bells.full, LOOK_MS, (chain) => readAllDue(chain, parts)),
     work('guard-final', bells.settle, LOOK_MS, (chain) => settleFinal(chain, parts)),
-    work('guard-content', bells.content, tendMs, (chain) => readContents(chain, parts)),
+    work('guard-content', bells.content, contentMs, (chain) => readContents(chain, parts)),
     work('guard-pins', new Bell(), tendMs, (chain) => tend(chain, parts)),
   ])
   stopListening()

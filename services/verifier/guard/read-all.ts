@@ -47,7 +47,7 @@ async function readAll(
   { leading }: FollowedChain,
   { db, pool, wakes, log, settings, signal }: GuardParts,
 ): Promise<void> {
-  const { id: guardId, tenantId, collection } = guard
+  const { id: guardId, chainId, tenantId, collection } = guard
   const { address, standard } = parseCollectionId(collection)
   const startedAt = await clockOf(db)
   const wanted = { pool, block, signal, address, standard, maxTokens: MOST_TOKENS }
@@ -57,7 +57,7 @@ async function readAll(
   const seen = new Set<string>()
   let [changed, pinned] = [0, 0]
   const save = async (reads: readonly ReadUri[]): Promise<void> => {
-    const saved = await saveReads(db, leading, { guardId, block, orphanMs: settings.orphanMs }, reads)
+    const saved = await saveReads(db, leading, { chainId, guardId, block, orphanMs: settings.orphanMs }, reads)
     changed += saved.changed
     pinned += saved.pinned
   }
@@ -72,7 +72,7 @@ async function readAll(
   ])
   const upgrade = upgradeOf(guard.contract, profile)
   const nextMs = settings.fullEveryMs
-  await saveFullRead(db, leading, guardId, { block, startedAt, nextMs, contract: profile, coverage, upgrade })
+  await saveFullRead(db, leading, guard, { block, startedAt, nextMs, contract: profile, coverage, upgrade })
   if (pinned > 0) wakes.announce(RECONCILE)
   log.debug({ tenantId, collection, tokens: seen.size, changed, pinned }, 'a guarded collection was read')
 }

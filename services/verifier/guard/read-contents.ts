@@ -6,6 +6,7 @@ import {
   type UnreadVersion,
 } from '../../catalog/guards-content.ts'
 import { RECONCILE } from '../../catalog/wake.ts'
+import { CONTRACT_ITSELF } from '../../chain/follow/token-touches.ts'
 import type { Abortable } from '../../core/block-source.ts'
 import { isIdentity, parseCid } from '../../core/cid.ts'
 import { parseCollectionId } from '../../core/collection-id.ts'
@@ -53,7 +54,8 @@ async function readOne(
   contents: Contents,
   options: Abortable,
 ): Promise<ReadContent> {
-  const token = parseCollectionId(collection).standard === 'erc1155' ? BigInt(tokenId) : undefined
+  const id1155 = parseCollectionId(collection).standard === 'erc1155' ? BigInt(tokenId) : undefined
+  const token = id1155 === CONTRACT_ITSELF ? undefined : id1155
   const file = await fileOf(uri.toString('utf8'), token, contents, options)
   if (!(file instanceof Uint8Array)) return lost(id, file, tries)
   const metadata = readMetadata(file, token)

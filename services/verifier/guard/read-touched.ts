@@ -93,7 +93,7 @@ async function readGroup(
     const tokens = await readBatch({ ...at, address, standard }, { items: [...ids] })
     reads.push(...tokens.flatMap((read) => readUriOf(read, standard === 'erc1155') ?? []))
   }
-  const where = { guardId: guard.id, block, touchedUpTo: upTo, orphanMs: settings.orphanMs }
+  const where = { chainId: guard.chainId, guardId: guard.id, block, touchedUpTo: upTo, orphanMs: settings.orphanMs }
   const { changed, pinned } = await saveReads(db, leading, where, reads)
   if (pinned > 0) wakes.announce(RECONCILE)
   const { tenantId, collection } = guard

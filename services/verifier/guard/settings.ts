@@ -13,7 +13,9 @@ export interface GuardSettings {
   fullEveryMs: number
   /** How long what was read of a block that was reorganised away is kept. */
   orphanMs: number
-  /** How often pins and metadata are looked after. */
+  /** How often metadata that was not there is looked for. */
+  contentMs: number
+  /** How often pins are looked after: those that are lacking, too large, or not to be kept any more. */
   tendMs: number
   /** A process that dies is followed by another after so long. */
   leadMs: number
@@ -28,7 +30,8 @@ export const DEFAULT_GUARD_SETTINGS: GuardSettings = {
   shrunkMs: 30 * SECOND_MS,
   fullEveryMs: HOUR_MS,
   orphanMs: DAY_MS,
-  tendMs: 5 * SECOND_MS,
+  contentMs: 5 * SECOND_MS,
+  tendMs: 30 * SECOND_MS,
   leadMs: 15 * SECOND_MS,
   retryMs: MINUTE_MS,
 }
