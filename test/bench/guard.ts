@@ -17,6 +17,7 @@ const STORM_MS = 60_000
 const STORMS_AT_ONCE = 6
 const BLOCK_MS = 2_000
 const CONTRACTS = 20
+const WARM_UP = 6
 const CHANGES = 24
 const TOKENS = 10_000
 
@@ -59,6 +60,8 @@ async function benchPace(): Promise<Row[]> {
   at.run(DEFAULT_GUARD_SETTINGS, { pool: poolOf(zoo) })
   for (const address of addresses) await at.guard(address)
   await until('all to be read', () => isRead(at, CONTRACTS), 60_000)
+  // Until the pace of the blocks is known.
+  for (let change = 0; change < WARM_UP; change++) await delayOf(at, addresses[0] as Hex, 1_000 + change)
   const first = await at.chain.head()
   const before = new Map(zoo.calls)
   const delays: number[] = []

@@ -4,7 +4,7 @@ import { SECOND_MS } from '../../core/units.ts'
 const SHORTEST_MS = SECOND_MS
 const LONGEST_MS = 15 * SECOND_MS
 /** Of what was learned, how much a new block counts. */
-const WEIGHT = 0.2
+const WEIGHT = 0.4
 /** Later than the next block is due: a question that comes too early costs a call and tells nothing. */
 const LATE = 1.1
 
