@@ -244,6 +244,31 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     })
   }
 
+  test('is read as providers agree, and one that lies is told of', async () => {
+    await using at = await GuardedChain.open()
+    const address = await at.chain.deploy('FixtureEvents')
+    const folder = at.addFolder([])
+    const uri = `ipfs://${folder.toString()}/1.json`
+    await at.call(address, 'mintAs(uint256,string)', 1, uri)
+    await using zoos = new AsyncDisposableStack()
+    const providers: { name: string; url: string }[] = []
+    for (const name of ['liar', 'one', 'two']) {
+      const { url } = zoos.use(await openZoo(at.chain.url, { lies: name === 'liar' }))
+      providers.push({ name, url })
+    }
+    at.run({}, { pool: new ProviderPool(providers, { quorum: 2 }) })
+    const guardId = await at.guard(address)
+    await at.hasUri(guardId, 1, uri)
+    const [told] = await until('the alarm', async () => {
+      // The liar is asked when it is among the quickest.
+      await at.call(address, 'setTokenURI(uint256,string)', 1, uri)
+      const events = await at.events('rpc.disagrees')
+      return events.length > 0 && events
+    })
+    assert.deepEqual(told?.data['dissenting'], ['liar'])
+    assert.deepEqual(await at.events('uri.changed'), [])
+  })
+
   test('that is guarded no more keeps no pin of the guard', async () => {
     await using at = await GuardedChain.open()
     const address = await at.chain.deploy('FixtureEvents')
