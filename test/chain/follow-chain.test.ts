@@ -18,6 +18,21 @@ suite('following a chain', { timeout: 300_000 }, () => {
     })
   }
 
+  test('goes on where one provider has stopped, and is the quickest', async () => {
+    await using chain = await startChain()
+    await chain.rpc.call({ method: 'anvil_mine', params: ['0x14'] })
+    await using stopped = await openZoo(chain.url, { lag: 10 })
+    const providers = [stopped.url, chain.url].map((url, index) => ({ name: `provider ${index}`, url }))
+    const known = { blocks: [await chain.head()], final: -1n }
+    const options = { filter: { addresses: [], topics: [] }, minDepth: 64, isStuck: true }
+    await chain.rpc.call({ method: 'anvil_mine', params: ['0x1'] })
+    const step = await nextStep(known, { ...options, pool: new ProviderPool(providers) })
+    assert.equal(step.kind, 'on')
+    // Where it is the only one, the chain is as short as it says.
+    const alone = await nextStep(known, { ...options, pool: new ProviderPool(providers.slice(0, 1)) })
+    assert.equal(alone.kind, 'back')
+  })
+
   test('takes two calls for each block, of any number of contracts', async () => {
     await using chain = await startChain()
     await chain.rpc.call({ method: 'anvil_mine', params: ['0x64'] })

@@ -196,6 +196,13 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     await until('another', async () => (await at.events('became.centralised')).length === 2)
     await at.call(address, 'setTokenURI(uint256,string)', 1, `ipfs://${folder.toString()}/nowhere.json`)
     await until('what is missing', async () => (await at.events('asset.missing')).length === 1)
+    const nowhere = at.blocks.addRaw(Buffer.from('nobody has it')).toString()
+    await at.call(address, 'setTokenURI(uint256,string)', 1, `ipfs://${nowhere}`)
+    const [, lost] = await until('a root that nobody has', async () => {
+      const events = await at.events('asset.missing')
+      return events.length > 1 && events
+    })
+    assert.equal(lost?.data['cid'], nowhere)
     const next = await at.chain.deploy('FixtureEvents')
     await at.call(address, 'upgradeTo(address)', next)
     const [upgraded] = await until('the upgrade', async () => {

@@ -85,12 +85,12 @@ class MemoryFollower {
     this.#random = random
   }
 
-  async step(isShrunk = false): Promise<Step['kind'] | 'failed'> {
+  async step(isStuck = false): Promise<Step['kind'] | 'failed'> {
     // Small enough for storms to go below it.
     const minDepth = 8
     const filter = { addresses: this.#addresses, topics: WANTED }
     try {
-      const step = await nextStep(this.#known, { pool: this.#pool, filter, minDepth, isShrunk })
+      const step = await nextStep(this.#known, { pool: this.#pool, filter, minDepth, isStuck })
       this.#apply(step)
       if (step.kind === 'on' && this.#random() < 0.5) {
         const final = await finalNumber(step.head, { pool: this.#pool, minDepth })

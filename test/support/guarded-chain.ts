@@ -21,7 +21,7 @@ const QUICK: Partial<GuardSettings> = {
   minDepth: 4,
   pollMs: 30,
   finalityBlocks: 1,
-  shrunkMs: 200,
+  stuckMs: 200,
   contentMs: 50,
   tendMs: 50,
   leadMs: 1_000,

@@ -3,7 +3,7 @@ import type { ProviderPool } from '../provider-pool.ts'
 import type { Log } from '../read-logs.ts'
 import { hasKind, RpcFailure } from '../rpc-failure.ts'
 import { readLogsOfBlock, readLogsOfRange, type LogFilter } from './block-logs.ts'
-import { readFinal, readHead, readHeader, type Header } from './header.ts'
+import { readFinal, readHead, readHeader, readHighestHead, type Header } from './header.ts'
 import { newestOnChain } from './known-chain.ts'
 
 /** What is known of a chain: kept by whoever follows it, and changed by the steps that it takes. */
@@ -33,8 +33,11 @@ export interface FollowOptions {
    * block.
    */
   minDepth: number
-  /** The newest block has been below the newest one that is known for so long that it is no provider that is behind. */
-  isShrunk?: boolean
+  /**
+   * No new block has come for so long that every provider is asked for its newest: when all of them are below what is
+   * known, it is the chain that has become shorter.
+   */
+  isStuck?: boolean
   signal?: AbortSignal
 }
 
@@ -49,14 +52,14 @@ const RANGE = 1_000n
  * @throws RpcFailure when providers cannot answer, or the chain changed meanwhile: the step is to be taken again
  */
 export async function nextStep(known: KnownChain, options: FollowOptions): Promise<Step> {
-  const { pool, minDepth, isShrunk = false, signal } = options
-  const head = await readHead(pool, signal)
+  const { pool, minDepth, isStuck = false, signal } = options
+  const head = await (isStuck ? readHighestHead(pool, signal) : readHead(pool, signal))
   const top = known.blocks.at(-1)
   if (top === undefined) return await begin(head, options)
   if (head.number <= top.number) {
     const same = known.blocks.find(({ number }) => number === head.number)
     const isBehind = same === undefined || same.hash === head.hash
-    if (head.number === top.number ? isBehind : isBehind && !isShrunk) return { kind: 'rest', head }
+    if (head.number === top.number ? isBehind : isBehind && !isStuck) return { kind: 'rest', head }
     return await goBack(known, head, options)
   }
   const deep = head.number - BigInt(minDepth)

@@ -18,6 +18,16 @@ export async function readHead(pool: ProviderPool, signal?: AbortSignal): Promis
   return pool.quorum === 1 ? head : await readHeader(pool, head.number, signal)
 }
 
+/** The newest block that any provider has: one of them may have stopped, and be the quickest. @throws RpcFailure */
+export async function readHighestHead(pool: ProviderPool, signal?: AbortSignal): Promise<Header> {
+  const heads = await Promise.allSettled(pool.providers.map((provider) => read(provider, 'latest', signal)))
+  const found = heads.flatMap((head) => (head.status === 'fulfilled' ? [head.value] : []))
+  const [first, ...others] = found
+  if (first === undefined) return await readHead(pool, signal)
+  const highest = others.reduce((best, head) => (head.number > best.number ? head : best), first)
+  return pool.quorum === 1 ? highest : await readHeader(pool, highest.number, signal)
+}
+
 /** A block of the chain as it is now. @throws RpcFailure `behind` when no provider has it */
 export function readHeader(pool: ProviderPool, number: bigint, signal?: AbortSignal): Promise<Header> {
   return agreed(pool, quantityOf(number), signal)

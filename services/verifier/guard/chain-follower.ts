@@ -38,8 +38,8 @@ export class ChainFollower {
   /** Undefined until it is read, and when another process has changed it. */
   #known: KnownChain | undefined
   #epoch = -1
-  /** Since when the newest block is below the newest one that is known. */
-  #shrunkAt: number | undefined
+  /** When the chain was last seen to change. */
+  #movedAt = performance.now()
   #blocksSinceFinal = 0
   #chainId = ''
   /** Contracts whose events were asked for the last time. */
@@ -81,20 +81,17 @@ export class ChainFollower {
     const addresses = top === undefined ? [] : await followedAddresses(db, leading, { ...from, top: top.number })
     const isJoined = addresses.length > this.#addresses
     this.#addresses = addresses.length
-    const isShrunk = this.#shrunkAt !== undefined && performance.now() - this.#shrunkAt >= settings.shrunkMs
+    const isStuck = performance.now() - this.#movedAt >= settings.stuckMs
     const filter = { addresses, topics: TOUCHING_TOPICS }
-    const step = await nextStep(known, { pool, filter, minDepth: settings.minDepth, isShrunk, signal })
+    const step = await nextStep(known, { pool, filter, minDepth: settings.minDepth, isStuck, signal })
     if (step.kind === 'rest') return await this.#rest(step.head, leading, isJoined)
-    this.#shrunkAt = undefined
+    this.#movedAt = performance.now()
     if (step.kind === 'back') return await this.#back(step, leading, known)
     const pass = await this.#on(step, leading, known)
     return { ...pass, isTouched: pass.isTouched || isJoined }
   }
 
   async #rest(head: Header, leading: Leading, isTouched: boolean): Promise<Pass> {
-    const top = this.#known?.blocks.at(-1)?.number ?? 0n
-    if (head.number >= top) this.#shrunkAt = undefined
-    else this.#shrunkAt ??= performance.now()
     const isSettled = await this.#finality(head, leading, 0)
     return { waitMs: this.#pace.afterRest(), isTouched, isSettled }
   }

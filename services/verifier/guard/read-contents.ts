@@ -8,7 +8,7 @@ import {
 import { RECONCILE } from '../../catalog/wake.ts'
 import { CONTRACT_ITSELF } from '../../chain/follow/token-touches.ts'
 import type { Abortable } from '../../core/block-source.ts'
-import { isIdentity, parseCid } from '../../core/cid.ts'
+import { parseCid } from '../../core/cid.ts'
 import { parseCollectionId } from '../../core/collection-id.ts'
 import { readMetadata } from '../../core/token-metadata/metadata.ts'
 import { classifyTokenUri } from '../../core/token-uri/classify.ts'
@@ -62,8 +62,7 @@ async function readOne(
   if ('problem' in metadata) return done(id, { reason: metadata.problem })
   const assets = metadata.links.flatMap(({ role, names }): Asset[] => {
     const cid = rootOf(names)
-    if (cid === null || isIdentity(parseCid(names.cid ?? ''))) return []
-    return [{ cid, role, isFolder: names.path !== '' }]
+    return cid === null ? [] : [{ cid, role, isFolder: names.path !== '' }]
   })
   const isCentralised = metadata.links.some(({ names }) => names.verdict === 'CENTRALISED')
   return done(id, { assets, isCentralised })

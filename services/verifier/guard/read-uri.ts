@@ -1,7 +1,7 @@
 import type { ReadUri } from '../../catalog/guards-reads.ts'
 import { decodeString } from '../../chain/abi-bytes.ts'
 import type { TokenRead } from '../../chain/read-tokens.ts'
-import { parseCid, toV1 } from '../../core/cid.ts'
+import { isIdentity, parseCid, toV1 } from '../../core/cid.ts'
 import { classifyTokenUri } from '../../core/token-uri/classify.ts'
 import type { TokenUri } from '../../core/token-uri/token-uri.ts'
 
@@ -25,15 +25,20 @@ export function uriRead(id: bigint, uri: string | undefined, isTemplate: boolean
     uri: Buffer.from(uri),
     root,
     isFolder: names.path !== '',
-    hasContent: root !== null || names.verdict === 'ON_CHAIN',
+    hasContent: root !== null || names.verdict === 'ON_CHAIN' || isInline(names),
     isCentralised: names.verdict === 'CENTRALISED',
   }
 }
 
 const NOTHING = { root: null, isFolder: false, hasContent: false, isCentralised: false }
 
-/** The root that keeps what a URI names; null when it names nothing by its CID. */
-export function rootOf({ verdict, cid }: TokenUri): Buffer | null {
-  if (cid === null || (verdict !== 'IMMUTABLE' && verdict !== 'IMMUTABLE_VIA_GATEWAY')) return null
+/** The root to pin for what a URI names; null when it names nothing by its CID, or the CID holds it. */
+export function rootOf(names: TokenUri): Buffer | null {
+  const { verdict, cid } = names
+  if (cid === null || (verdict !== 'IMMUTABLE' && verdict !== 'IMMUTABLE_VIA_GATEWAY') || isInline(names)) return null
   return Buffer.from(toV1(parseCid(cid)).bytes)
+}
+
+function isInline({ verdict, cid }: TokenUri): boolean {
+  return verdict.startsWith('IMMUTABLE') && cid !== null && isIdentity(parseCid(cid))
 }

@@ -7,8 +7,8 @@ export interface GuardSettings {
   pollMs: number | undefined
   /** While something waits for it, what is final is asked for once in so many blocks. */
   finalityBlocks: number
-  /** The newest block has to be lower for so long until the chain is taken to have become shorter. */
-  shrunkMs: number
+  /** When no block has come for so long, all providers are asked, and the chain may be taken to have become shorter. */
+  stuckMs: number
   /** All tokens are read again after so long: what changes without an event is found. */
   fullEveryMs: number
   /** How long what was read of a block that was reorganised away is kept. */
@@ -27,7 +27,7 @@ export const DEFAULT_GUARD_SETTINGS: GuardSettings = {
   minDepth: 64,
   pollMs: undefined,
   finalityBlocks: 16,
-  shrunkMs: 30 * SECOND_MS,
+  stuckMs: 30 * SECOND_MS,
   fullEveryMs: HOUR_MS,
   orphanMs: DAY_MS,
   contentMs: 5 * SECOND_MS,
