@@ -65,6 +65,7 @@ export const TOPICS = {
   'Approval(address,address,uint256)': '0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925',
   'ContractURIUpdated()': '0xa5d4097edda6d87cb9329af83fb3712ef77eeb13738ffe43cc35a4ce305ad962',
   'PermanentURI(string,uint256)': '0xa109ba539900bf1b633f956d63c96fc89b814c7287f7aa50a9216d0b55657207',
+  'TokenURIUpdated(uint256,address,string)': '0x702fe2dc2dc0f68023540aa4a1e11811c0f29112f6ebf01e61b90538e4f29810',
   'Anchored(address,bytes32,uint64,uint64,bytes)': '0xf301ad25d0e9b6001e2f79dcab07de2adc69b7821f1267f134abfb094b1164a3',
   'Announced(address,bytes32,uint64,uint64,bytes)': '0xc1a6cfa854cccab294642e6dba4f434c8883550e3f7bdf4b82c1a61debd45904',
 } as const

@@ -43,6 +43,7 @@ import { DEFAULT_SCHEDULER_SETTINGS } from './scheduler/settings.ts'
 import { createSync } from './scheduler/sync.ts'
 import { sessionGate, syncRoutes } from './scheduler/sync-routes.ts'
 import { startProver } from './prover/prover.ts'
+import { startGuards } from './verifier/guard/guards.ts'
 import { startVerifier } from './verifier/verifier.ts'
 
 /** The tenant whose token the configuration names. */
@@ -128,7 +129,9 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     }),
     startFollower({ db, wakes, links, log, signal }),
     ...(masters === undefined ? [] : [keepRewrapped(masters, { db, log, signal })]),
-    ...(pool === undefined ? [] : [startVerifier({ db, wakes, pool, log, signal })]),
+    ...(pool === undefined
+      ? []
+      : [startVerifier({ db, wakes, pool, log, signal }), startGuards({ db, wakes, pool, log, signal })]),
     ...(proofs === undefined ? [] : [startProver({ db, wakes, pool, ...proofs, keep: api.keep, log, signal })]),
     new DenylistFiles({ db, wakes, folder: join(folder, 'denylists'), log }).follow(signal),
     loop('controller', () => touchController(db, identity.publicKey), { everyMs: TOUCH_MS, log, signal }),

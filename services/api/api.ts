@@ -18,6 +18,7 @@ import { collectionRoutes } from './collections.ts'
 import { denylistRoutes } from './denylists.ts'
 import { eventRoutes } from './events.ts'
 import { followRoutes } from './follows.ts'
+import { guardRoutes } from './guards.ts'
 import { createGate, DEFAULT_GATE_LIMITS, type GateLimits } from './gate.ts'
 import { landingRoute } from './landing.ts'
 import { nameRoutes } from './names.ts'
@@ -113,6 +114,7 @@ export function createApi(parts: ApiParts): Api {
     ...siteRoutes(shared),
     ...collectionRoutes(shared),
     ...proofRoutes(shared),
+    ...guardRoutes(shared),
     ...usageRoutes(shared),
     ...webhookRoutes(shared),
     ...eventRoutes(shared),

@@ -159,6 +159,7 @@ async function insertRows(sql: Sql, tenantId: number, drafts: readonly Draft[]):
     meta: pin.meta ?? {},
     expires_at: pin.expiresAt,
     profile: pin.profile,
+    max_bytes: pin.maxBytes,
     replaces_content_id: replaces?.contentId,
     replaces_policy_id: replaces?.policyId,
   }))
@@ -167,17 +168,17 @@ async function insertRows(sql: Sql, tenantId: number, drafts: readonly Draft[]):
     `with wanted as materialized (
        select * from jsonb_to_recordset($2) as pin (
          id uuid, content_id bigint, policy_id integer, cid text, name text, folded_name text, us bigint, origins text[],
-         meta jsonb, expires_at timestamptz, profile text, replaces_content_id bigint, replaces_policy_id integer)
+         meta jsonb, expires_at timestamptz, profile text, max_bytes bigint, replaces_content_id bigint, replaces_policy_id integer)
      ), claimed as (
        insert into content_policy (content_id, policy_id, pins)
        select content_id, policy_id, count(*) from wanted group by content_id, policy_id order by content_id, policy_id
        on conflict (content_id, policy_id) do update set pins = content_policy.pins + excluded.pins
      )
      insert into pin (tenant_id, id, content_id, policy_id, cid, name, folded_name, created_at, origins, meta, expires_at,
-                      profile, replaces_content_id, replaces_policy_id)
+                      profile, max_bytes, replaces_content_id, replaces_policy_id)
      select $1, id, content_id, policy_id, cid, name, folded_name,
             timestamptz 'epoch' + us * interval '1 microsecond', origins, meta, expires_at,
-            profile, replaces_content_id, replaces_policy_id
+            profile, max_bytes, replaces_content_id, replaces_policy_id
      from wanted`,
     [tenantId, JSON.stringify(rows)],
   )

@@ -18,6 +18,8 @@ export interface NewPin {
   expiresAt?: string | undefined
   /** Profile of the upload that made the root. */
   profile?: string | undefined
+  /** The most that the network may bring for it; what the account may have when undefined. */
+  maxBytes?: number | undefined
   firstCopy?: FirstCopy | undefined
 }
 

@@ -17,7 +17,7 @@ export interface SettledPin {
 
 /**
  * Sets the status of every pin of the contents to what their evidence allows, and answers those that changed. A pin over its
- * tenant's limit of bytes fails, whoever else has the content. Tenants that listen are told in the same statement.
+ * own or its tenant's limit of bytes fails, whoever else has the content. Tenants that listen are told in the same statement.
  */
 export async function settlePins(sql: Sql, decisions: readonly Decision[]): Promise<SettledPin[]> {
   const rules = decisions.flatMap(({ contentId, statuses }) => statuses.map((rule) => ({ contentId, ...rule })))
@@ -28,7 +28,7 @@ export async function settlePins(sql: Sql, decisions: readonly Decision[]): Prom
      update pin p
         set status = v.status, status_at = now()
        from (select p.tenant_id, p.id,
-                    case when c.bytes > u.max_pin_bytes then 'failed'
+                    case when c.bytes > least(u.max_pin_bytes, p.max_bytes) then 'failed'
                          when p.created_at <= e.evidence_at + $6::interval then 'pinned'
                          when e.keeps and p.status = 'pinned' then 'pinned'
                          else e.otherwise end as status

@@ -125,7 +125,7 @@ async function readSources(
   return new Map(rows.map(({ contentId, names }) => [contentId, names]))
 }
 
-/** What the most generous tenant who wants the content allows: a pin over its own tenant's limit fails by itself. */
+/** What the most generous tenant who wants the content allows: a pin over its own or its tenant's limit fails by itself. */
 async function readLimits(
   sql: Sql,
   contentIds: readonly string[],
@@ -134,7 +134,7 @@ async function readLimits(
   if (contentIds.length === 0) return new Map()
   const rows = await sql.prepared<{ contentId: string; maxBytes: number }>(
     'read-limits',
-    `select p.content_id as "contentId", max(coalesce(u.max_pin_bytes, $2::bigint))::float8 as "maxBytes"
+    `select p.content_id as "contentId", max(least(coalesce(u.max_pin_bytes, $2::bigint), p.max_bytes))::float8 as "maxBytes"
        from pin p join tenant_usage u on u.tenant_id = p.tenant_id
       where p.content_id = any ($1)
       group by p.content_id`,

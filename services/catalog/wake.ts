@@ -35,6 +35,8 @@ export const EVENTS = 'events'
 export const PLACED_EVENTS = 'placed-events'
 /** A webhook has something to be told. */
 export const WEBHOOKS = 'webhooks'
+/** A collection is guarded from now on, or differently. */
+export const GUARDS = 'guards'
 
 /** Hints wait so long for others to go with. */
 const DEBOUNCE_MS = 20

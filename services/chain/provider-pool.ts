@@ -19,8 +19,10 @@ export interface Disagreement {
 export interface PoolOptions {
   /** Providers that must give the same answer where {@link ProviderPool.agreed} is asked. @default 1 */
   quorum?: number
-  onDisagree?: (disagreement: Disagreement) => void
+  onDisagree?: OnDisagree
 }
+
+type OnDisagree = (disagreement: Disagreement) => void
 
 interface Vote<T> {
   /** Of the provider. */
@@ -37,17 +39,24 @@ const LONGEST_WAIT_MS = 30 * SECOND_MS
 /** The providers of one chain: the best one is asked, others when it is away, busy or behind, several where it matters. */
 export class ProviderPool {
   readonly providers: readonly Provider[]
-  readonly #quorum: number
-  readonly #onDisagree: (disagreement: Disagreement) => void
+  /** Providers that must give the same answer. */
+  readonly quorum: number
+  readonly #onDisagree: Set<OnDisagree>
 
   /** @throws CONFIG when there are fewer providers than must agree */
-  constructor(providers: readonly ProviderOptions[], { quorum = 1, onDisagree = () => undefined }: PoolOptions = {}) {
+  constructor(providers: readonly ProviderOptions[], { quorum = 1, onDisagree }: PoolOptions = {}) {
     if (providers.length < Math.max(1, quorum)) {
       throw new HoldfastError('CONFIG', `${quorum} providers must agree, but only ${providers.length} are configured.`)
     }
     this.providers = providers.map((options) => new Provider(options))
-    this.#quorum = quorum
-    this.#onDisagree = onDisagree
+    this.quorum = quorum
+    this.#onDisagree = new Set(onDisagree === undefined ? [] : [onDisagree])
+  }
+
+  /** Calls back when providers give different answers. Answers how to stop. */
+  onDisagree(heard: OnDisagree): () => void {
+    this.#onDisagree.add(heard)
+    return () => this.#onDisagree.delete(heard)
   }
 
   /**
@@ -64,7 +73,7 @@ export class ProviderPool {
    * @throws RpcFailure `refused` when there is no such answer
    */
   async agreed<T>(work: Work<T>, fingerprint: (answer: T) => string, asking: Asking = {}): Promise<T> {
-    const quorum = this.#quorum
+    const quorum = this.quorum
     return await this.#poll(work, asking, (votes) => {
       const alike = Object.values(Object.groupBy(votes, ({ answer }) => fingerprint(answer)))
       const agreed = alike.find((group) => group !== undefined && group.length >= quorum)
@@ -81,7 +90,7 @@ export class ProviderPool {
     return await this.#poll(work, asking, (votes) => {
       const heights = votes.map(({ answer }) => answer).sort((a, b) => (a > b ? -1 : Number(a < b)))
       const answer = heights.find((lowest, index) => {
-        const highest = heights[index + 1 - this.#quorum]
+        const highest = heights[index + 1 - this.quorum]
         return highest !== undefined && highest - lowest <= withinBlocks
       })
       if (answer === undefined) return undefined
@@ -101,7 +110,7 @@ export class ProviderPool {
       const { provider, answer } = await this.#askOne(work, asking, asked)
       votes.push({ name: provider.name, answer })
     }
-    const first = await Promise.allSettled(Array.from({ length: this.#quorum }, vote))
+    const first = await Promise.allSettled(Array.from({ length: this.quorum }, vote))
     const failed = first.find((result) => result.status === 'rejected')
     for (;;) {
       asking.signal?.throwIfAborted()
@@ -109,7 +118,7 @@ export class ProviderPool {
       if (decided !== undefined) {
         const agreed = decided.agreed.map(({ name }) => name)
         const dissenting = votes.flatMap((other) => (decided.agreed.includes(other) ? [] : other.name))
-        if (dissenting.length > 0) this.#onDisagree({ agreed, dissenting })
+        if (dissenting.length > 0) for (const heard of this.#onDisagree) heard({ agreed, dissenting })
         return decided.answer
       }
       if (asked.size === this.providers.length) throw this.#noQuorum(votes.length, failed?.reason)
@@ -119,7 +128,7 @@ export class ProviderPool {
 
   #noQuorum(answers: number, reason: unknown): unknown {
     if (answers < 2) return reason
-    return new RpcFailure('refused', `Fewer than ${this.#quorum} providers of the chain agree on an answer.`)
+    return new RpcFailure('refused', `Fewer than ${this.quorum} providers of the chain agree on an answer.`)
   }
 
   /** Asks one provider that is not among `asked`, and counts it there. */

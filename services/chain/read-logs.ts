@@ -3,7 +3,8 @@ import type { Provider } from './provider.ts'
 import { hasKind, RpcFailure } from './rpc-failure.ts'
 
 export interface LogsWanted {
-  address: Hex
+  /** Undefined: of any contract. */
+  address: Hex | readonly Hex[] | undefined
   /** Any of these first topics. */
   topics: readonly Hex[]
   /** Both ends are included. */
@@ -12,7 +13,10 @@ export interface LogsWanted {
 }
 
 export interface Log {
+  /** Of the contract, in lower case. */
+  address: Hex
   block: bigint
+  blockHash: string
   /** Within the block. */
   index: bigint
   topics: readonly string[]
@@ -25,7 +29,7 @@ const WIDEST = 1n << 20n
 const TRY_WIDER_AFTER = 32
 
 /**
- * The logs of a contract in the order of the chain. How many blocks the provider takes at once is learned from what it
+ * The logs of contracts in the order of the chain. How many blocks the provider takes at once is learned from what it
  * refuses: some limit the range, others the results.
  * @throws RpcFailure `too-much` when it refuses even one block
  */
@@ -59,17 +63,34 @@ async function readRange(
   { address, topics, from, to }: LogsWanted,
   signal: AbortSignal | undefined,
 ): Promise<Log[]> {
-  const filter = { address, topics: [topics], fromBlock: quantityOf(from), toBlock: quantityOf(to) }
+  return await askLogs(
+    provider,
+    { address, topics: [topics], fromBlock: quantityOf(from), toBlock: quantityOf(to) },
+    signal,
+  )
+}
+
+/** The logs of one block, by its hash (EIP-234): a provider that does not have it fails. @throws RpcFailure */
+export function readBlockLogs(
+  provider: Provider,
+  { address, topics, blockHash }: Pick<LogsWanted, 'address' | 'topics'> & { blockHash: Hex },
+  signal?: AbortSignal,
+): Promise<Log[]> {
+  return askLogs(provider, { address, topics: [topics], blockHash }, signal)
+}
+
+async function askLogs(provider: Provider, filter: object, signal: AbortSignal | undefined): Promise<Log[]> {
   const answer = await provider.call({ method: 'eth_getLogs', params: [filter] }, signal)
   if (!Array.isArray(answer)) throw new RpcFailure('unreachable', `The provider ${provider.name} answers no logs.`)
   return answer.map((log) => logOf(provider, log))
 }
 
 function logOf({ name }: Provider, value: unknown): Log {
-  const { blockNumber, logIndex, topics, data } = (value ?? {}) as Record<string, unknown>
+  const { address, blockNumber, blockHash, logIndex, topics, data } = (value ?? {}) as Record<string, unknown>
   const [block, index] = [numberOfHex(blockNumber), numberOfHex(logIndex)]
-  if (block === undefined || index === undefined || !Array.isArray(topics) || typeof data !== 'string') {
+  const isPlaced = block !== undefined && index !== undefined && typeof blockHash === 'string'
+  if (!isPlaced || typeof address !== 'string' || !Array.isArray(topics) || typeof data !== 'string') {
     throw new RpcFailure('unreachable', `The provider ${name} answers logs that are none.`)
   }
-  return { block, index, topics: topics.map(String), data }
+  return { address: address.toLowerCase() as Hex, block, blockHash, index, topics: topics.map(String), data }
 }

@@ -172,7 +172,8 @@ function larger(a: bigint, b: bigint): bigint {
   return a > b ? a : b
 }
 
-function wordsOf(data: string): bigint[] {
+/** The whole words of hex data. */
+export function wordsOf(data: string): bigint[] {
   const bytes = bytesOfHex(data) ?? Buffer.alloc(0)
   return Array.from({ length: Math.floor(bytes.length / WORD) }, (_, index) => wordAt(bytes, index * WORD))
 }
@@ -182,7 +183,7 @@ function wordAt(bytes: Buffer, at: number): bigint {
 }
 
 /** Two arrays of words; undefined where one does not fit in the data. */
-function arraysOf(data: string): (bigint[] | undefined)[] {
+export function arraysOf(data: string): (bigint[] | undefined)[] {
   const words = wordsOf(data)
   return words.slice(0, 2).map((offset) => {
     if (offset % 32n !== 0n || offset / 32n >= BigInt(words.length)) return undefined

@@ -4,6 +4,7 @@ import type { Command } from './command.ts'
 import { deploy } from './deploy.ts'
 import { followCommands } from './follows.ts'
 import { get } from './get.ts'
+import { guardCommands } from './guards.ts'
 import { nameCommands } from './names.ts'
 import { nodeCommands } from './nodes.ts'
 import { pinCommands } from './pins.ts'
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   ...followCommands,
   ...collectionCommands,
   ...proofCommands,
+  ...guardCommands,
   status,
   ...nodeCommands,
   ...carCommands,

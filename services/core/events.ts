@@ -7,6 +7,13 @@ export const EVENT_TYPES = [
   'name.ended',
   'follow.changed',
   'follow.failing',
+  'uri.changed',
+  'contract.upgraded',
+  'became.centralised',
+  'asset.missing',
+  'guard.limit',
+  'finality.broken',
+  'rpc.disagrees',
   'webhook.test',
 ] as const
 

@@ -35,6 +35,7 @@ import { examineToken, type SeenLink } from './examine.ts'
 import { hostsOf } from './hosts.ts'
 import { pointerOf } from './pointer.ts'
 import { pinnableBy, settle } from './settle.ts'
+import { severalAtOnce } from './several-at-once.ts'
 
 export interface PerformParts {
   db: Database
@@ -199,19 +200,4 @@ function foundVerdict(place: number, finding: Finding): FoundVerdict {
     copies: held.length === 0 ? null : Math.min(...held),
     hosts: hostsOf(finding),
   }
-}
-
-/** The results in the order of the items, of which so many are worked on at once. */
-async function severalAtOnce<Item, Result>(
-  items: readonly Item[],
-  most: number,
-  work: (item: Item) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = []
-  let next = 0
-  const worker = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) results[index] = await work(items[index] as Item)
-  }
-  await Promise.all(Array.from({ length: Math.min(most, items.length) }, worker))
-  return results
 }

@@ -58,7 +58,8 @@ export async function startVerifier(options: VerifierOptions): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, () => loop('verifications', one, { everyMs, log, signal })))
 }
 
-async function gatewayHolders(db: Database): Promise<Holder[]> {
+/** The gateways of nodes that are not down. */
+export async function gatewayHolders(db: Database): Promise<Holder[]> {
   return (await reachableGateways(db)).map(({ name, gateway }) => gatewayHolder(name, gateway))
 }
 

@@ -6,6 +6,7 @@ import { benchCollections } from './collections.ts'
 import { benchDenylist } from './denylist.ts'
 import { benchEdge } from './edge.ts'
 import { benchGateway } from './gateway.ts'
+import { benchGuard } from './guard.ts'
 import { benchNames } from './names.ts'
 import { benchNaming } from './naming.ts'
 import { benchPins } from './pins.ts'
@@ -32,6 +33,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Row[]>>> = {
   chain: benchChain,
   collections: benchCollections,
   proof: benchProof,
+  guard: benchGuard,
 }
 
 const wanted = process.argv.slice(2)

@@ -27,7 +27,9 @@ async function belongings(api: TestApi): Promise<Record<string, string>> {
   const webhook = await api.json<{ id: string }>('POST', '/v1/webhooks', { body: { url: 'https://secret.example/' } })
   const look = await api.json<{ id: string }>('POST', `/v1/collections/${COLLECTION}/verifications`, { body: {} })
   const proof = await api.json<{ id: string }>('POST', '/v1/proofs', { body: {} })
+  await api.json('PUT', `/v1/collections/${COLLECTION}/guard`, { body: {} })
   return {
+    '/collections/{caip19}/guard': COLLECTION,
     '/access/{cid}': cid,
     '/proofs/{id}': proof.id,
     '/follows/{name}': name,
@@ -48,7 +50,7 @@ function bodyOf({ spec }: ApiRoute): unknown {
   if (spec.path.startsWith('/v1/policies')) return policy
   if (spec.path === '/v1/access/{cid}') return { token: true }
   if (spec.path === '/v1/sites/{site}/versions') return { pin: NOBODYS_ID }
-  if (spec.path.endsWith('/verifications') || spec.path === '/v1/proofs') return {}
+  if (/\/(verifications|guard|proofs)$/.test(spec.path)) return {}
   if (spec.path.startsWith('/v1/webhooks')) return { url: 'https://hooks.example/' }
   if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
   return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }

@@ -37,6 +37,8 @@ export interface Manners {
   mostBytes?: number
   /** Blocks whose logs it answers at once. */
   mostBlocks?: number
+  /** Answers so many times first that there are no logs. */
+  emptiesFor?: number
 }
 
 /** A provider with bad manners; counts what it is asked. */
@@ -116,7 +118,11 @@ async function answerOf(call: Call, manners: Manners, url: string): Promise<Answ
   if (isNamed && manners.claims !== undefined) {
     return { id: call.id, result: { number: `0x${manners.claims.toString(16)}`, hash: `0x${'11'.repeat(32)}` } }
   }
-  const params = isOverride && manners.overrides === 'ignored' ? call.params.slice(0, 2) : call.params
+  if (call.method === 'eth_getLogs' && (manners.emptiesFor ?? 0) > 0) {
+    manners.emptiesFor = (manners.emptiesFor ?? 0) - 1
+    return { id: call.id, result: [] }
+  }
+  const params = await paramsOf(call, manners, url)
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -125,8 +131,22 @@ async function answerOf(call: Call, manners: Manners, url: string): Promise<Answ
   return changed(call, (await response.json()) as Answer, manners)
 }
 
+/** The parameters as the honest one gets them. */
+async function paramsOf({ method, params }: Call, { lag = 0, overrides }: Manners, url: string): Promise<unknown[]> {
+  if (method === 'eth_call' && overrides === 'ignored') return params.slice(0, 2)
+  if (method !== 'eth_getBlockByNumber' || params[0] !== 'latest' || lag === 0) return params
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_blockNumber', params: [] }),
+  })
+  const { result } = (await response.json()) as { result: string }
+  return [`0x${Math.max(0, Number(result) - lag).toString(16)}`, ...params.slice(1)]
+}
+
 function blocksOf({ params }: Call): number {
-  const { fromBlock, toBlock } = params[0] as { fromBlock: string; toBlock: string }
+  const { fromBlock, toBlock } = params[0] as { fromBlock?: string; toBlock: string }
+  if (fromBlock === undefined) return 1
   return Number(toBlock) - Number(fromBlock) + 1
 }
 

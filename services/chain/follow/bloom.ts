@@ -1,0 +1,26 @@
+import { getBytes, keccak256 } from 'ethers'
+import type { Hex } from '../hex.ts'
+
+const BITS = 2_048
+/** The most often that a filter may say yes to addresses that it was not given, to be evidence. */
+const MOST_BY_CHANCE = 0.05
+
+/**
+ * Whether a block's filter is evidence that it has logs of one of these addresses with one of these topics. A filter says
+ * yes to what it was not given, the more often the fuller it is: one that is full is no evidence of anything.
+ * Yellow paper, section 4.3.1.
+ */
+export function tellsOf(bloom: Buffer, addresses: readonly Hex[], topics: readonly Hex[]): boolean {
+  let set = 0
+  for (const byte of bloom) for (let bits = byte; bits !== 0; bits &= bits - 1) set += 1
+  if (addresses.length * (set / BITS) ** 3 > MOST_BY_CHANCE) return false
+  return topics.some((topic) => has(bloom, topic)) && addresses.some((address) => has(bloom, address))
+}
+
+function has(bloom: Buffer, value: Hex): boolean {
+  const digest = getBytes(keccak256(value))
+  return [0, 2, 4].every((place) => {
+    const bit = (((digest[place] ?? 0) << 8) | (digest[place + 1] ?? 0)) % BITS
+    return ((bloom[bloom.length - 1 - (bit >> 3)] ?? 0) & (1 << (bit & 7))) !== 0
+  })
+}

@@ -1,0 +1,35 @@
+/** What a token is known to point to. */
+export interface PresentVersion {
+  /** Null: it tells nothing any more. */
+  uri: Uint8Array | null
+  /** Number of the block at which it was first read. */
+  fromBlock: bigint
+  /** That block is not on the chain any more. */
+  isOrphan: boolean
+}
+
+/**
+ * What a reading of a token at a block changes:
+ * - `first`: nothing was known of it
+ * - `confirm`: it points to the same after its block was reorganised away
+ * - `replace`: it points elsewhere
+ */
+export type VersionChange = 'none' | 'first' | 'confirm' | 'replace'
+
+/** @param present undefined: nothing is known of the token */
+export function changeOf(
+  present: PresentVersion | undefined,
+  read: { uri: Uint8Array | null; block: bigint },
+): VersionChange {
+  if (present === undefined) return read.uri === null ? 'none' : 'first'
+  const { uri, fromBlock, isOrphan } = present
+  // It was read at a later block meanwhile.
+  if (!isOrphan && fromBlock > read.block) return 'none'
+  if (isSame(uri, read.uri)) return isOrphan ? 'confirm' : 'none'
+  return 'replace'
+}
+
+function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
+  if (a === null || b === null) return a === b
+  return a.length === b.length && a.every((byte, index) => byte === b[index])
+}
