@@ -23,11 +23,11 @@ export const POLICIES = 'policies'
 export const RULES = 'rules'
 /** A record was published or signed anew: gateways are to serve it. */
 export const NAMES = 'names'
-/** A look at a collection, by its id, has ended. */
+/** A look at a collection is wanted, or one has ended: the next of its account can begin. */
 export const VERIFICATIONS = 'verifications'
 /** Nodes were challenged; the key is the number of one. */
 export const CHALLENGES = 'challenges'
-/** A proof, by its id, has got further. */
+/** A proof is wanted, or has got further. */
 export const PROOFS = 'proofs'
 /** Something happened to things of some account. */
 export const EVENTS = 'events'

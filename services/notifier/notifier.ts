@@ -5,6 +5,7 @@ import { EVENTS, PLACED_EVENTS, WEBHOOKS, type Wakes } from '../catalog/wake.ts'
 import { takeWebhook, type TakenWebhook } from '../catalog/webhooks-work.ts'
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { Bell } from '../runtime/bell.ts'
+import { whenRung } from '../runtime/bell-loop.ts'
 import type { Log } from '../runtime/log.ts'
 import { loop } from '../runtime/loop.ts'
 import type { SendOptions } from './send.ts'
@@ -47,7 +48,7 @@ export async function startNotifier(options: NotifierOptions): Promise<void> {
   ])
 }
 
-/** Repeats a step while it has more to do, and begins again when the bell rings, on a hint, and from time to time. */
+/** Repeats a step on hints of the channel, when the bell rings, and from time to time. */
 async function whenever(
   name: string,
   channel: string,
@@ -56,12 +57,7 @@ async function whenever(
   { wakes, log, signal, everyMs = EVERY_MS }: NotifierOptions,
 ): Promise<void> {
   const stop = wakes.on(channel, bell.ring)
-  const pass = async (): Promise<boolean> => {
-    while (!signal.aborted && (await step()));
-    await bell.wait(everyMs, signal)
-    return true
-  }
-  await loop(name, pass, { everyMs, log, signal })
+  await whenRung(name, bell, step, { everyMs, log, signal })
   stop()
 }
 

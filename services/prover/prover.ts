@@ -3,9 +3,10 @@ import { PROOFS } from '../catalog/wake.ts'
 import { RpcFailure } from '../chain/rpc-failure.ts'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
+import { Bell } from '../runtime/bell.ts'
+import { whenRung } from '../runtime/bell-loop.ts'
 import { keepLease } from '../runtime/kept-lease.ts'
 import type { Log } from '../runtime/log.ts'
-import { loop } from '../runtime/loop.ts'
 import { performProof, type PerformParts } from './perform.ts'
 
 export interface ProverOptions extends PerformParts {
@@ -29,14 +30,19 @@ const LONGEST_PAUSE_MS = 5 * MINUTE_MS
  * processes may do it: each step is done by one, and taken up by another when that dies.
  */
 export async function startProver(options: ProverOptions): Promise<void> {
-  const { db, log, signal, everyMs = EVERY_MS } = options
+  const { db, wakes, log, signal, everyMs = EVERY_MS } = options
   const one = async (): Promise<boolean> => {
     const proof = await takeProof(db, LEASE_MS)
     if (proof === undefined) return false
     await step(proof, options)
     return true
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, () => loop('proofs', one, { everyMs, log, signal })))
+  const bells = Array.from({ length: AT_ONCE }, () => new Bell())
+  const stop = wakes.on(PROOFS, () => {
+    for (const bell of bells) bell.ring()
+  })
+  await Promise.all(bells.map((bell) => whenRung('proofs', bell, one, { everyMs, log, signal })))
+  stop()
 }
 
 async function step(proof: LeasedProof, options: ProverOptions): Promise<void> {

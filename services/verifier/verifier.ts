@@ -12,9 +12,10 @@ import type { ProviderPool } from '../chain/provider-pool.ts'
 import { hasKind } from '../chain/rpc-failure.ts'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
+import { Bell } from '../runtime/bell.ts'
+import { whenRung } from '../runtime/bell-loop.ts'
 import { keepLease } from '../runtime/kept-lease.ts'
 import type { Log } from '../runtime/log.ts'
-import { loop } from '../runtime/loop.ts'
 import type { Holder } from './checked-source.ts'
 import type { ContentLimits } from './contents.ts'
 import { gatewayHolder } from './gateway-holder.ts'
@@ -55,7 +56,12 @@ export async function startVerifier(options: VerifierOptions): Promise<void> {
     wakes.announce(VERIFICATIONS, run.id)
     return true
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, () => loop('verifications', one, { everyMs, log, signal })))
+  const bells = Array.from({ length: AT_ONCE }, () => new Bell())
+  const stop = wakes.on(VERIFICATIONS, () => {
+    for (const bell of bells) bell.ring()
+  })
+  await Promise.all(bells.map((bell) => whenRung('verifications', bell, one, { everyMs, log, signal })))
+  stop()
 }
 
 /** The gateways of nodes that are not down. */
