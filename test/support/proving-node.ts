@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import type { Sql } from '../../services/catalog/database.ts'
 import { hashToken } from '../../services/catalog/token-text.ts'
@@ -14,6 +14,13 @@ import { MemoryBlocks } from './dag.ts'
 import { addNode } from './node-rows.ts'
 import { memoryLog } from './web.ts'
 
+/** PKCS #8 of an Ed25519 key, before its 32 bytes (RFC 8410). */
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+function keyOf(seed: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: 'der', type: 'pkcs8' })
+}
+
 /** A node's disk and key, as far as challenges go: blocks in memory, answers by the real program. */
 export class ProvingNode implements AsyncDisposable {
   readonly publicKey: string
@@ -22,8 +29,9 @@ export class ProvingNode implements AsyncDisposable {
   readonly possessions: Possessions
   readonly #manifests = new Map<string, ManifestEntry[]>()
 
-  constructor() {
-    const key = generateKeyPairSync('ed25519').privateKey
+  /** @param seed 32 bytes that its key is made of. @default by chance */
+  constructor(seed?: Uint8Array) {
+    const key = seed === undefined ? generateKeyPairSync('ed25519').privateKey : keyOf(seed)
     this.publicKey = rawPublicKey(key) ?? ''
     const identity = { sign: (message: string) => sign(null, Buffer.from(message), key).toString('base64url') }
     const manifests = this.#manifests

@@ -76,9 +76,10 @@ suite('a challenge', () => {
     assert.ok(holders.every((holder) => isHolderSigned(cidKey(root), seed, holder)))
   })
 
-  test('finds a copy that has lost one block in twenty about 19 times of 20', async () => {
+  test('finds a copy that has lost one block in twenty at least 19 times of 20', async () => {
     const random = seededRandom(20_261_125)
-    await using losing = new ProvingNode()
+    // Which blocks are asked for follows from the key, too.
+    await using losing = new ProvingNode(Buffer.alloc(32, 7))
     await losing.hold(root, source)
     const lost = new Set<number>()
     while (lost.size < BLOCKS / 20) lost.add(1 + Math.floor(random() * (BLOCKS - 1)))
@@ -94,8 +95,8 @@ suite('a challenge', () => {
       assert.ok(holders.some(({ node }) => node === other.publicKey))
       if (isFound) found += 1
     }
-    // 1 - 0.95^60 = 0.954 of them are expected; this is four standard deviations below, for so many runs.
-    assert.ok(found >= 0.895 * runs, `${found} of ${runs}`)
+    // 1 - 0.95^60 = 0.954 of them are expected.
+    assert.ok(found >= 0.95 * runs, `${found} of ${runs}`)
   })
 
   test('is not passed by answers that are made up, copied from others, or signed by others', async () => {
