@@ -22,7 +22,7 @@ import type { Signer } from '../core/proof/typed-data.ts'
 import { parseTokenId } from '../core/token-uri/token-id.ts'
 import { KIB } from '../core/units.ts'
 import { json, textAnswer } from '../runtime/http/route.ts'
-import { refuseWithoutKey } from './proofs.ts'
+import { refuseWithoutChain, refuseWithoutKey } from './not-configured.ts'
 import { route, type ApiRoute } from './route.ts'
 import type { KeepDocument } from './uploads/keep-document.ts'
 
@@ -91,6 +91,8 @@ export function collectionRoutes({ db, wakes, signer, keep, readsChain }: Collec
     const collection = collectionText(collectionIn(params))
     return (await getVerification(db, tenantId, { collection, id: params.id })) ?? notFound()
   }
+  /** The report in JSON, the same text each time. */
+  const reportOf = (head: ReportHead): AsyncGenerator<string> => reportJson(head, () => reportedTokens(db, head.id))
   return [
     route(
       {
@@ -103,7 +105,7 @@ export function collectionRoutes({ db, wakes, signer, keep, readsChain }: Collec
         answers: { 202: Shown },
       },
       async ({ caller, params, body }) => {
-        refuseWithoutChain(readsChain)
+        refuseWithoutChain(readsChain, 'Collections cannot be verified')
         const { block, ids, fromBlock, maxTokens, rehash } = body
         const { tokenId, ...id } = collectionIn(params)
         const wantedIds = tokenId === undefined ? ids?.map((text) => String(parseTokenId(text))) : [String(tokenId)]
@@ -147,7 +149,7 @@ export function collectionRoutes({ db, wakes, signer, keep, readsChain }: Collec
         refuseWithoutKey(signer)
         const head = headOf(run)
         const sha256 = createHash('sha256')
-        for await (const text of reportJson(head, () => reportedTokens(db, head.id))) sha256.update(text)
+        for await (const text of reportOf(head)) sha256.update(text)
         const { collection, block } = head
         const { chainId } = parseCollectionId(collection)
         const reportSha256 = sha256.digest('hex')
@@ -164,8 +166,7 @@ export function collectionRoutes({ db, wakes, signer, keep, readsChain }: Collec
         answers: { 200: textAnswer('application/json') },
       },
       async ({ caller, params }) => {
-        const { id, ...head } = headOf(await found(caller.tenantId, params))
-        return { status: 200, body: reportJson({ id, ...head }, () => reportedTokens(db, id)) }
+        return { status: 200, body: reportOf(headOf(await found(caller.tenantId, params))) }
       },
     ),
     route(
@@ -179,8 +180,7 @@ export function collectionRoutes({ db, wakes, signer, keep, readsChain }: Collec
       },
       async ({ caller, params, signal }) => {
         const head = headOf(await found(caller.tenantId, params))
-        const text = reportJson(head, () => reportedTokens(db, head.id))
-        const cid = await keep(caller.tenantId, { name: `report ${head.id}`, text, signal })
+        const cid = await keep(caller.tenantId, { name: `report ${head.id}`, text: reportOf(head), signal })
         return { status: 201, body: { cid } }
       },
     ),
@@ -236,15 +236,6 @@ const PAGE_HEADERS = {
 /** @throws BAD_REQUEST */
 function collectionIn({ caip19 }: { caip19: string }): CollectionId {
   return parseCollectionId(caip19)
-}
-
-/** @throws NOT_IMPLEMENTED */
-function refuseWithoutChain(readsChain: boolean): void {
-  if (readsChain) return
-  throw new HoldfastError(
-    'NOT_IMPLEMENTED',
-    'Collections cannot be verified: this service reads no chain; its operator can set HOLDFAST_CHAIN_RPC.',
-  )
 }
 
 function notFound(): never {

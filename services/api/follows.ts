@@ -17,6 +17,7 @@ import { DEFAULT_POLICY_NAME, PolicyName } from '../core/policy.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { nameText, parseName } from '../naming/name.ts'
 import { EMPTY, json } from '../runtime/http/route.ts'
+import { refuseWithoutChain } from './not-configured.ts'
 import { route, type ApiRoute } from './route.ts'
 import type { DomainLinks } from './site-domain.ts'
 
@@ -164,11 +165,7 @@ function followedName(text: string): string {
 
 /** @throws NOT_IMPLEMENTED for a name of ENS where no chain is read */
 function refuseUnread(name: string, { lookUpEns }: DomainLinks): void {
-  if (lookUpEns !== undefined || parseName(name).kind !== 'ens') return
-  throw new HoldfastError(
-    'NOT_IMPLEMENTED',
-    'Names of ENS cannot be followed: this service reads no chain; its operator can set HOLDFAST_CHAIN_RPC.',
-  )
+  refuseWithoutChain(lookUpEns !== undefined || parseName(name).kind !== 'ens', 'Names of ENS cannot be followed')
 }
 
 function notFollowed(): never {

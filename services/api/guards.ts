@@ -21,6 +21,7 @@ import { parseTokenId } from '../core/token-uri/token-id.ts'
 import { DAY_MS, GIB, MIB, parseDurationMs } from '../core/units.ts'
 import { EMPTY, json } from '../runtime/http/route.ts'
 import { Problem } from './follows.ts'
+import { refuseWithoutChain } from './not-configured.ts'
 import { route, type ApiRoute } from './route.ts'
 
 const MAX_PAGE = 1_000
@@ -157,7 +158,7 @@ export function guardRoutes({ db, wakes, readsChain }: GuardRouteParts): ApiRout
         answers: { 200: Guard, 201: Guard },
       },
       async ({ caller, params, body }) => {
-        if (!readsChain) throw unread()
+        refuseWithoutChain(readsChain, 'Collections cannot be guarded')
         const { tokenId, ...id } = parseCollectionId(params.caip19)
         if (tokenId !== undefined) throw new HoldfastError('BAD_REQUEST', 'Whole collections are guarded, not tokens.')
         const { policy, keepHistory, limits } = body
@@ -200,13 +201,6 @@ function collectionOf({ caip19 }: { caip19: string }): string {
 
 function named(id: Omit<CollectionId, 'tokenId'>): Pick<SavedGuard, 'collection' | 'chainId' | 'address'> {
   return { collection: collectionText(id), chainId: `eip155:${id.chainId}`, address: id.address }
-}
-
-function unread(): HoldfastError {
-  return new HoldfastError(
-    'NOT_IMPLEMENTED',
-    'Collections cannot be guarded: this service reads no chain; its operator can set HOLDFAST_CHAIN_RPC.',
-  )
 }
 
 function notGuarded(): never {

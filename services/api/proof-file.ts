@@ -3,6 +3,7 @@ import { leavesOf, statementsOf, type Proof } from '../catalog/proofs.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { MerkleTree } from '../core/proof/merkle-tree.ts'
 import { PROOF_SAYS, type ProofAnchor, type ProofFile, type StatementOfProof } from '../core/proof/proof-file.ts'
+import { hexOf } from '../core/proof/typed-data.ts'
 
 type Head = Omit<ProofFile, 'statements'>
 
@@ -34,7 +35,7 @@ async function* lines(
   let separator = '\n'
   for (const part of parts) {
     for await (const { leaf, statement } of part) {
-      const path = tree.path(leaf).map((hash) => `0x${Buffer.from(hash).toString('hex')}`)
+      const path = tree.path(leaf).map(hexOf)
       yield `${separator}    ${JSON.stringify({ ...statement, path })}`
       separator = ',\n'
     }

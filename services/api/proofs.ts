@@ -19,6 +19,7 @@ import { AnchorKind, ProofAnchor, ProofSeed, PROOF_SAYS } from '../core/proof/pr
 import type { Signer } from '../core/proof/typed-data.ts'
 import { KIB } from '../core/units.ts'
 import { json, textAnswer } from '../runtime/http/route.ts'
+import { refuseWithoutKey } from './not-configured.ts'
 import { anchorOf, proofFile } from './proof-file.ts'
 import { route, type ApiRoute } from './route.ts'
 
@@ -148,15 +149,6 @@ export function proofRoutes({ db, wakes, signer, anchorKinds }: ProofRouteParts)
       },
     ),
   ]
-}
-
-/** @throws NOT_IMPLEMENTED */
-export function refuseWithoutKey(signer: Signer | undefined): asserts signer is Signer {
-  if (signer !== undefined) return
-  throw new HoldfastError(
-    'NOT_IMPLEMENTED',
-    'This service signs nothing: it has no key; its operator can set HOLDFAST_PROOF_KEY.',
-  )
 }
 
 function notConfigured(kind: AnchorKind): HoldfastError {

@@ -1,15 +1,12 @@
 import { writeFile } from 'node:fs/promises'
-import { setTimeout as delay } from 'node:timers/promises'
 import { nearest } from '../core/nearest.ts'
 import { VERDICTS, type TokenVerdict } from '../core/collection-report/verdict.ts'
-import { SECOND_MS } from '../core/units.ts'
-import type { ApiClient } from './client.ts'
 import { collectionBuild } from './collection-build.ts'
 import { countFlag, durationFlag, only, textFlag, type Command, type Flags } from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 import { note, print, table } from './output.ts'
-import { ProgressLine } from './progress.ts'
 import { plain } from './terminal-text.ts'
+import { waitUntilDone } from './wait-until-done.ts'
 
 interface VerificationView {
   id: string
@@ -22,8 +19,6 @@ interface VerificationView {
   figures: { verdicts: Record<string, number> } | null
   error: { code: string; message: string } | null
 }
-
-const ASK_MS = SECOND_MS
 
 const verify: Command = {
   name: 'collection verify',
@@ -57,7 +52,14 @@ const verify: Command = {
     const client = await api()
     const { id } = await client.post<VerificationView>(path, wish(flags), { signal })
     note(output, `verification ${id}`)
-    const done = await waitFor(client, `${path}/${id}`, { output, timeoutMs, signal })
+    const done = await waitUntilDone<VerificationView>(client, `${path}/${id}`, {
+      what: 'verification',
+      progress: ({ state, checked, tokens }) => `${state}: ${checked} of ${tokens} tokens`,
+      failed,
+      output,
+      timeoutMs,
+      signal,
+    })
     if (report !== undefined) {
       await writeFile(report.file, await client.text(`${path}/${id}.${report.format}`, { signal }))
     }
@@ -108,29 +110,6 @@ function reportFile(file: string | undefined): { file: string; format: string } 
   if (format === undefined)
     throw new CommandError(EXIT.usage, '--report takes a file that ends in .json, .ndjson or .html.')
   return { file, format }
-}
-
-async function waitFor(
-  client: ApiClient,
-  path: string,
-  {
-    output,
-    timeoutMs,
-    signal,
-  }: { output: Parameters<Command['run']>[0]['output']; timeoutMs: number; signal: AbortSignal },
-): Promise<VerificationView> {
-  using line = new ProgressLine(output)
-  const deadline = performance.now() + timeoutMs
-  for (;;) {
-    const view = await client.get<VerificationView>(path, { signal })
-    if (view.state === 'done') return view
-    if (view.state === 'failed') throw failed(view)
-    if (performance.now() > deadline) {
-      throw new CommandError(EXIT.timeout, `The verification ${view.id} is still ${view.state}; it goes on.`)
-    }
-    line.text(`${view.state}: ${view.checked} of ${view.tokens} tokens`)
-    await delay(ASK_MS / 2, undefined, { signal })
-  }
 }
 
 function failed({ error }: VerificationView): CommandError {

@@ -1,13 +1,12 @@
 import { writeFile } from 'node:fs/promises'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { ProofFile } from '../core/proof/proof-file.ts'
-import { formatSize, SECOND_MS } from '../core/units.ts'
+import { formatSize } from '../core/units.ts'
 import type { ApiClient } from './client.ts'
 import { durationFlag, only, textFlag, type Command, type Flags, type Invocation } from './command.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 import { note, print, table, warn, type Output } from './output.ts'
-import { ProgressLine } from './progress.ts'
 import { plain } from './terminal-text.ts'
+import { waitUntilDone } from './wait-until-done.ts'
 
 interface ProofView {
   id: string
@@ -24,7 +23,6 @@ interface ProofView {
   refused?: { cid: string; isStated: boolean; refused: { node: string; reason: string }[] }[]
 }
 
-const ASK_MS = SECOND_MS / 2
 const OUT = { type: 'string', value: '<file>', help: 'write the proof there' } as const
 
 const create: Command = {
@@ -42,7 +40,14 @@ const create: Command = {
     const client = await api()
     const { id } = await client.post<ProofView>('/v1/proofs', wish(operands, flags), { signal })
     note(output, `proof ${id}`)
-    const done = await waitFor(client, id, { output, timeoutMs, signal })
+    const done = await waitUntilDone<ProofView>(client, `/v1/proofs/${id}`, {
+      what: 'proof',
+      progress: ({ state, statements, roots }) => `${state}: ${statements} statements of ${roots} roots`,
+      failed,
+      output,
+      timeoutMs,
+      signal,
+    })
     await save(client, id, flags, signal)
     show(output, done)
   },
@@ -114,25 +119,8 @@ async function save(client: ApiClient, id: string, flags: Flags, signal: AbortSi
   await writeFile(file, await client.text(`/v1/proofs/${encodeURIComponent(id)}.json`, { query, signal }))
 }
 
-async function waitFor(
-  client: ApiClient,
-  id: string,
-  { output, timeoutMs, signal }: { output: Output; timeoutMs: number; signal: AbortSignal },
-): Promise<ProofView> {
-  using line = new ProgressLine(output)
-  const deadline = performance.now() + timeoutMs
-  for (;;) {
-    const view = await client.get<ProofView>(`/v1/proofs/${id}`, { signal })
-    if (view.state === 'done') return view
-    if (view.state === 'failed') {
-      throw new CommandError(EXIT.failure, plain(view.error?.message ?? 'The proof could not be made.'))
-    }
-    if (performance.now() > deadline) {
-      throw new CommandError(EXIT.timeout, `The proof ${view.id} is still ${view.state}; it goes on.`)
-    }
-    line.text(`${view.state}: ${view.statements} statements of ${view.roots} roots`)
-    await delay(ASK_MS, undefined, { signal })
-  }
+function failed({ error }: ProofView): CommandError {
+  return new CommandError(EXIT.failure, plain(error?.message ?? 'The proof could not be made.'))
 }
 
 function show(output: Output, view: ProofView): void {

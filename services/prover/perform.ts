@@ -14,7 +14,7 @@ import { HoldfastError } from '../core/errors.ts'
 import { nonceOf, sourceText, type ChallengeSource } from '../core/proof/challenge.ts'
 import { MerkleTree } from '../core/proof/merkle-tree.ts'
 import type { AnchorKind } from '../core/proof/proof-file.ts'
-import { domainOf, rootDigest, type Signer } from '../core/proof/typed-data.ts'
+import { domainOf, hexOf, rootDigest, type Signer } from '../core/proof/typed-data.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { advanceAnchor } from './anchor.ts'
 import { judgeContent } from './judge.ts'
@@ -88,7 +88,7 @@ async function challenge(proof: LeasedProof, { db, wakes, pool, signal }: Perfor
 }
 
 async function drawSeed(pool: ProviderPool | undefined, signal: AbortSignal): Promise<ChallengeSource> {
-  if (pool === undefined) return { kind: 'random', value: `0x${randomBytes(32).toString('hex')}` }
+  if (pool === undefined) return { kind: 'random', value: hexOf(randomBytes(32)) }
   // One that stays, so that it can be looked up for as long as the proof is shown.
   const { number, hash } = await pinBlock(pool, 'finalized', { signal })
   return { kind: 'block', number: Number(number), hash }
@@ -174,8 +174,4 @@ function unanchorable(kind: AnchorKind): HoldfastError {
 function seedOf({ seed }: LeasedProof): ChallengeSource {
   if (seed === null) throw new TypeError('this proof has no seed')
   return seed
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return `0x${Buffer.from(bytes).toString('hex')}`
 }

@@ -9,6 +9,7 @@ import { ProofFile } from '../../services/core/proof/proof-file.ts'
 import { keccak, statementHash, type PinStatement } from '../../services/core/proof/typed-data.ts'
 import { startChain, type TestChain } from '../support/anvil.ts'
 import { makeProofFile } from '../support/proof-file.ts'
+import { STATEMENT_TYPES } from '../support/statement-types.ts'
 import { median, type Row } from './rows.ts'
 
 const LEAVES = 1_000_000
@@ -86,23 +87,12 @@ function treeRows(): Row[] {
   ]
 }
 
-const TYPES = {
-  PinStatement: [
-    { name: 'cid', type: 'bytes' },
-    { name: 'size', type: 'uint64' },
-    { name: 'policy', type: 'bytes32' },
-    { name: 'replicas', type: 'uint8' },
-    { name: 'holders', type: 'bytes32' },
-    { name: 'checkedAt', type: 'uint64' },
-    { name: 'validUntil', type: 'uint64' },
-  ],
-}
-
 /** Microseconds of a hash. */
 function hashedByEthers(statement: PinStatement): number {
   const count = 2_000
   const start = performance.now()
-  for (let size = 0; size < count; size++) TypedDataEncoder.hashStruct('PinStatement', TYPES, { ...statement, size })
+  for (let size = 0; size < count; size++)
+    TypedDataEncoder.hashStruct('PinStatement', STATEMENT_TYPES, { ...statement, size })
   return ((performance.now() - start) * 1_000) / count
 }
 

@@ -4,7 +4,7 @@ import { nonceOf, sourceText } from '../../services/core/proof/challenge.ts'
 import { judgeHolders } from '../../services/core/proof/judge-holders.ts'
 import { MerkleTree } from '../../services/core/proof/merkle-tree.ts'
 import { PROOF_SAYS, type ProofFile, type StatementOfProof } from '../../services/core/proof/proof-file.ts'
-import { domainOf, rootDigest, statementHash } from '../../services/core/proof/typed-data.ts'
+import { domainOf, hexOf, rootDigest, statementHash } from '../../services/core/proof/typed-data.ts'
 import { DEFAULT_POLICY } from '../../services/core/policy.ts'
 import { MemoryBlocks } from './dag.ts'
 import { TEST_KEY } from './proofs.ts'
@@ -57,8 +57,4 @@ export async function makeProofFile({ roots, holders }: { roots: number; holders
       path: tree.path(leaves[index] as Uint8Array).map(hexOf),
     })),
   }
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return `0x${Buffer.from(bytes).toString('hex')}`
 }

@@ -4,21 +4,11 @@ import { TypedDataEncoder } from 'ethers'
 import * as fc from 'fast-check'
 import { MerkleTree, rootOf } from '../../services/core/proof/merkle-tree.ts'
 import { domainOf, keccak, reportDigest, rootDigest, statementHash } from '../../services/core/proof/typed-data.ts'
+import { STATEMENT_TYPES } from '../support/statement-types.ts'
 
 const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const uint64 = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER })
 
-const STATEMENT = {
-  PinStatement: [
-    { name: 'cid', type: 'bytes' },
-    { name: 'size', type: 'uint64' },
-    { name: 'policy', type: 'bytes32' },
-    { name: 'replicas', type: 'uint8' },
-    { name: 'holders', type: 'bytes32' },
-    { name: 'checkedAt', type: 'uint64' },
-    { name: 'validUntil', type: 'uint64' },
-  ],
-}
 const ROOT = {
   PinStatements: [
     { name: 'root', type: 'bytes32' },
@@ -68,7 +58,10 @@ test('statements, roots and reports are hashed as EIP-712 says', () => {
         blockHash: bytes32,
       }),
       (statement, root, report) => {
-        assert.equal(hex(statementHash(statement)), TypedDataEncoder.hashStruct('PinStatement', STATEMENT, statement))
+        assert.equal(
+          hex(statementHash(statement)),
+          TypedDataEncoder.hashStruct('PinStatement', STATEMENT_TYPES, statement),
+        )
         assert.equal(hex(rootDigest(domain, root)), TypedDataEncoder.hash(domain, ROOT, root))
         assert.equal(hex(reportDigest(domain, report)), TypedDataEncoder.hash(domain, REPORT, report))
       },

@@ -5,7 +5,7 @@ import { sourceText } from './challenge.ts'
 import { rootOf } from './merkle-tree.ts'
 import { holdersRoot, isHolderSigned } from './possession.ts'
 import type { ProofFile, StatementOfProof } from './proof-file.ts'
-import { keccak, rootDigest, statementHash, type PinStatement, type SignedRoot } from './typed-data.ts'
+import { hexOf, keccak, rootDigest, statementHash, type PinStatement, type SignedRoot } from './typed-data.ts'
 
 /** What does not hold of a proof, in words. */
 export interface ProofProblem {
@@ -80,8 +80,4 @@ function leafOf({ seed }: ProofFile, statement: StatementOfProof): Uint8Array {
 
 function bytesOf(hex: string): Buffer {
   return Buffer.from(hex.slice(2), 'hex')
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return `0x${Buffer.from(bytes).toString('hex')}`
 }

@@ -92,6 +92,11 @@ export function keccak(...parts: readonly Uint8Array[]): Uint8Array {
   return keccak_256(parts.length === 1 && only !== undefined ? only : Buffer.concat(parts))
 }
 
+/** With `0x`, as it stands in documents. */
+export function hexOf(bytes: Uint8Array): string {
+  return `0x${Buffer.from(bytes).toString('hex')}`
+}
+
 function digest({ name, version, chainId, verifyingContract }: SigningDomain, struct: Uint8Array): Uint8Array {
   const texts = [keccak(Buffer.from(name)), keccak(Buffer.from(version))]
   const separator = keccak(DOMAIN_TYPE, ...texts, word(chainId), word(BigInt(verifyingContract)))
