@@ -32,6 +32,7 @@ import { loop } from './runtime/loop.ts'
 import { startMetrics } from './runtime/metrics.ts'
 import { startFollower } from './republisher/follower.ts'
 import { dhtTarget } from './republisher/dht-target.ts'
+import { NodePuts } from './republisher/node-puts.ts'
 import { pubsubTarget } from './republisher/pubsub-target.ts'
 import { routerTarget } from './republisher/put-target.ts'
 import { startNotifier } from './notifier/notifier.ts'
@@ -111,9 +112,12 @@ export async function runControlPlane(config: Config, log: Log, signal: AbortSig
     port: config.HOLDFAST_API_PORT,
     settingName: 'HOLDFAST_API_PORT',
   })
-  using dht = dhtTarget(db, identity)
-  using pubsub = pubsubTarget(db, identity)
-  const targets = [dht, ...(config.HOLDFAST_PUBSUB ? [pubsub] : []), ...config.HOLDFAST_ROUTERS.map(routerTarget)]
+  using puts = new NodePuts(identity)
+  const targets = [
+    dhtTarget(db, puts),
+    ...(config.HOLDFAST_PUBSUB ? [pubsubTarget(db, puts)] : []),
+    ...config.HOLDFAST_ROUTERS.map(routerTarget),
+  ]
   log.info({ url: listening.url }, 'the control plane is up')
   sayReady({ api: listening.url })
   await Promise.all([

@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import { asTheyCome } from '../core/as-they-come.ts'
 import { cidKey } from '../core/cid.ts'
 import { RecentMap } from '../core/recent-map.ts'
 import { SECOND_MS } from '../core/units.ts'
@@ -83,12 +84,7 @@ export function findHolders({ client, nodes, log }: HoldersOptions): Holders {
 
   /** The nodes that say yes, in the order in which they do. All answers are remembered, also of those that come later. */
   async function* whoHas(asked: readonly string[], about: Asked): AsyncGenerator<string> {
-    const open = new Map(asked.map((node) => [node, doesHave(node, about)]))
-    while (open.size > 0) {
-      const { node, yes } = await Promise.race(open.values())
-      open.delete(node)
-      if (yes) yield node
-    }
+    for await (const { node, yes } of asTheyCome(asked.map((one) => doesHave(one, about)))) if (yes) yield node
   }
 
   async function doesHave(node: string, { cid, root, signal }: Asked): Promise<{ node: string; yes: boolean }> {

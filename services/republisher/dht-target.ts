@@ -1,16 +1,14 @@
 import type { Database } from '../catalog/database.ts'
 import { someNodesUp } from '../catalog/names-targets.ts'
 import { hasCode, type HoldfastError } from '../core/errors.ts'
-import type { NodeIdentity } from '../core/node-key.ts'
-import { NodePuts, tellingOf } from './node-puts.ts'
+import { tellingOf, type NodePuts } from './node-puts.ts'
 import type { PutTarget } from './put-target.ts'
 
 /** A node that cannot do it now has another one do it. */
 const NODES_TRIED = 2
 
 /** The DHT, by way of the nodes. */
-export function dhtTarget(db: Database, identity: NodeIdentity): PutTarget & Disposable {
-  const puts = new NodePuts(identity)
+export function dhtTarget(db: Database, puts: NodePuts): PutTarget {
   return {
     id: 'dht',
     async put(name, record, { signal }) {
@@ -25,6 +23,5 @@ export function dhtTarget(db: Database, identity: NodeIdentity): PutTarget & Dis
       }
       throw tellingOf(failures)
     },
-    [Symbol.dispose]: () => puts[Symbol.dispose](),
   }
 }

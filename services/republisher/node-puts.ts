@@ -6,7 +6,8 @@ import type { NetworkNode } from '../catalog/names-targets.ts'
 import { HoldfastError, hasCode } from '../core/errors.ts'
 import type { NodeIdentity } from '../core/node-key.ts'
 import { KIB, SECOND_MS } from '../core/units.ts'
-import { NodeAgent } from '../runtime/node-agent.ts'
+import type { NodeAgent } from '../runtime/node-agent.ts'
+import { NodeAgents } from '../runtime/node-agents.ts'
 
 /** Longer than a node's walk of the DHT may take. */
 const ANSWER_MS = 75 * SECOND_MS
@@ -24,11 +25,10 @@ interface RecordPut {
 
 /** Has nodes tell records to the network: the control plane is no member of it. */
 export class NodePuts implements Disposable {
-  readonly #identity: NodeIdentity
-  readonly #agents = new Map<string, NodeAgent>()
+  readonly #agents: NodeAgents
 
   constructor(identity: NodeIdentity) {
-    this.#identity = identity
+    this.#agents = new NodeAgents(identity)
   }
 
   /**
@@ -37,7 +37,7 @@ export class NodePuts implements Disposable {
    */
   async put(node: NetworkNode, put: RecordPut): Promise<number> {
     try {
-      return await putBy(this.#agentOf(node), put)
+      return await putBy(this.#agents.of(node), put)
     } catch (error) {
       put.signal.throwIfAborted()
       throw hasCode(error) ? error : unreachable(node, error)
@@ -45,14 +45,7 @@ export class NodePuts implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const agent of this.#agents.values()) agent.destroy()
-  }
-
-  #agentOf(node: NetworkNode): NodeAgent {
-    const key = `${node.transfer} ${node.publicKey}`
-    const agent = this.#agents.get(key) ?? new NodeAgent(node, this.#identity)
-    this.#agents.set(key, agent)
-    return agent
+    this.#agents[Symbol.dispose]()
   }
 }
 

@@ -1,10 +1,9 @@
 import type { Database } from '../catalog/database.ts'
 import { nodesUp } from '../catalog/names-targets.ts'
 import { hasCode } from '../core/errors.ts'
-import type { NodeIdentity } from '../core/node-key.ts'
 import { rendezvousScore } from '../core/rendezvous.ts'
 import { HOUR_MS } from '../core/units.ts'
-import { NodePuts, tellingOf } from './node-puts.ts'
+import { tellingOf, type NodePuts } from './node-puts.ts'
 import type { PutTarget } from './put-target.ts'
 
 /** Nodes that are in the topic of one name. The others get the name by the feed. */
@@ -16,8 +15,7 @@ const PUT_EVERY_MS = HOUR_MS
  * The PubSub topics of names, by way of the nodes. Each name has two that are in its topic, the same as long as they are
  * up: they tell its record to the topic, and give it to whoever joins.
  */
-export function pubsubTarget(db: Database, identity: NodeIdentity): PutTarget & Disposable {
-  const puts = new NodePuts(identity)
+export function pubsubTarget(db: Database, puts: NodePuts): PutTarget {
   return {
     id: 'pubsub',
     putEveryMs: PUT_EVERY_MS,
@@ -32,7 +30,6 @@ export function pubsubTarget(db: Database, identity: NodeIdentity): PutTarget & 
       const defect = failures.find((failure) => !hasCode(failure))
       throw defect ?? tellingOf(failures.filter((failure) => hasCode(failure)))
     },
-    [Symbol.dispose]: () => puts[Symbol.dispose](),
   }
 }
 

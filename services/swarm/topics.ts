@@ -4,6 +4,7 @@ import { TopicValidatorResult, type GossipSub, type Message } from '@libp2p/goss
 import type { Libp2p, PeerId } from '@libp2p/interface'
 import type { SingleKadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
+import { asTheyCome } from '../core/as-they-come.ts'
 import { hasCode, HoldfastError } from '../core/errors.ts'
 import { KIB, MINUTE_MS } from '../core/units.ts'
 import { gossipPort } from './gossip-port.ts'
@@ -240,13 +241,4 @@ function someOf<T>(all: readonly T[], count: number): T[] {
     some.push(...left.splice(Math.floor(Math.random() * left.length), 1))
   }
   return some
-}
-
-async function* asTheyCome<T>(promises: readonly Promise<T>[]): AsyncGenerator<T, void> {
-  const waiting = new Map(promises.map((promise, index) => [index, promise.then((value) => ({ index, value }))]))
-  while (waiting.size > 0) {
-    const { index, value } = await Promise.race(waiting.values())
-    waiting.delete(index)
-    yield value
-  }
 }

@@ -12,6 +12,7 @@ import { createIpnsRecord } from '../../services/naming/create-record.ts'
 import { generateSigningKey } from '../../services/naming/signing-key.ts'
 import { dhtValues } from '../../services/node/network-values.ts'
 import { dhtTarget } from '../../services/republisher/dht-target.ts'
+import { NodePuts } from '../../services/republisher/node-puts.ts'
 import { loadIdentity } from '../../services/runtime/identity.ts'
 import { findValues, putValue } from '../../services/swarm/values.ts'
 import type { PeerRole } from '../../services/transfer/directory.ts'
@@ -85,7 +86,8 @@ test('a node puts a record to the DHT for the control plane; one that is dead is
   await using stack = new AsyncDisposableStack()
   stack.use(await openListener(db, ours, { identity: node, role: 'controller' }))
   await addNode(db, { name: 'dead', region: 'x' })
-  using target = dhtTarget(db, controller)
+  using puts = new NodePuts(controller)
+  const target = dhtTarget(db, puts)
   const key = generateSigningKey()
   const wanted = { value: CONTENT, validUntilMs: Date.now() + 3_600_000, ttlMs: 60_000 }
   const record = createIpnsRecord(key, { ...wanted, sequence: 1n })
@@ -114,13 +116,15 @@ test('only a controller may have records put, and only by the node with the key 
     await using db = await freshDatabase()
     await using stack = new AsyncDisposableStack()
     stack.use(await openListener(db, ours, { identity: node, role }))
-    using target = dhtTarget(db, controller)
+    using puts = new NodePuts(controller)
+    const target = dhtTarget(db, puts)
     await assert.rejects(target.put(name, Buffer.from('x'), { signal }), refused)
   }
   await using db = await freshDatabase()
   await using stack = new AsyncDisposableStack()
   stack.use(await openListener(db, ours, { identity: node, role: 'controller' }))
   await db.run('update node set public_key = $1', [Buffer.from(impostor.publicKey, 'base64url')])
-  using target = dhtTarget(db, controller)
+  using puts = new NodePuts(controller)
+  const target = dhtTarget(db, puts)
   await assert.rejects(target.put(name, Buffer.from('x'), { signal }), failsWith('NO_NODE_AVAILABLE'))
 })

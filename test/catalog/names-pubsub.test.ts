@@ -9,6 +9,7 @@ import { createIpnsRecord } from '../../services/naming/create-record.ts'
 import { generateSigningKey, type SigningKey } from '../../services/naming/signing-key.ts'
 import { topicValues } from '../../services/node/network-values.ts'
 import { pubsubTarget } from '../../services/republisher/pubsub-target.ts'
+import { NodePuts } from '../../services/republisher/node-puts.ts'
 import { loadIdentity } from '../../services/runtime/identity.ts'
 import { openTransferServer } from '../../services/transfer/server.ts'
 import { failsWith } from '../support/dag.ts'
@@ -65,7 +66,8 @@ test('each name is told by two of the nodes that are up, by the same ones again,
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-keys-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
   const identity = (name: string): Promise<NodeIdentity> => loadIdentity(join(folder, `${name}.pem`))
-  using target = pubsubTarget(db, await identity('controller'))
+  using puts = new NodePuts(await identity('controller'))
+  const target = pubsubTarget(db, puts)
   const key = generateSigningKey()
   await assert.rejects(target.put(key.name, recordOf(key, 1n), { signal }), failsWith('NO_NODE_AVAILABLE'))
 

@@ -7,7 +7,8 @@ import { HoldfastError, type ErrorCode } from '../../core/errors.ts'
 import type { NodeIdentity } from '../../core/node-key.ts'
 import { KIB, MINUTE_MS } from '../../core/units.ts'
 import { STATUS_OF } from '../../runtime/http/errors.ts'
-import { NodeAgent, type NodeAddress } from '../../runtime/node-agent.ts'
+import type { NodeAddress } from '../../runtime/node-agent.ts'
+import { NodeAgents } from '../../runtime/node-agents.ts'
 
 /** What a node answers when an upload's blocks are durable there. */
 export const IntakeAnswer = z.object({
@@ -53,11 +54,10 @@ const MAX_ANSWER_BYTES = 64 * KIB
 
 /** Sends uploads to nodes over connections that are kept per node. */
 export class IntakeClient implements Disposable {
-  readonly #identity: NodeIdentity
-  readonly #agents = new Map<string, NodeAgent>()
+  readonly #agents: NodeAgents
 
   constructor(identity: NodeIdentity) {
-    this.#identity = identity
+    this.#agents = new NodeAgents(identity)
   }
 
   /**
@@ -102,7 +102,7 @@ export class IntakeClient implements Disposable {
 
   #call(node: NodeAddress, { query, contentType, length, signal }: Intake): ClientRequest {
     const call = httpsRequest({
-      agent: this.#agentOf(node),
+      agent: this.#agents.of(node),
       method: 'POST',
       path: `/intake?${new URLSearchParams(query).toString()}`,
       headers: {
@@ -120,17 +120,8 @@ export class IntakeClient implements Disposable {
     return call
   }
 
-  #agentOf(node: NodeAddress): NodeAgent {
-    const key = `${node.transfer} ${node.publicKey}`
-    const known = this.#agents.get(key)
-    if (known !== undefined) return known
-    const agent = new NodeAgent(node, this.#identity)
-    this.#agents.set(key, agent)
-    return agent
-  }
-
   [Symbol.dispose](): void {
-    for (const agent of this.#agents.values()) agent.destroy()
+    this.#agents[Symbol.dispose]()
   }
 }
 

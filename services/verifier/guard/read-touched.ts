@@ -1,17 +1,10 @@
-import { SELECTORS } from '../../../contracts-abi/index.ts'
-import { saveReads, type ReadUri } from '../../catalog/guards-reads.ts'
+import { saveReads } from '../../catalog/guards-reads.ts'
 import { hastenFullRead, touchedGuards, type Touch, type TouchedGuard } from '../../catalog/guards-work.ts'
 import { RECONCILE } from '../../catalog/wake.ts'
-import { decodeString } from '../../chain/abi-bytes.ts'
-import { callAt } from '../../chain/call-at.ts'
-import { CONTRACT_ITSELF } from '../../chain/follow/token-touches.ts'
-import { bytesOfHex } from '../../chain/hex.ts'
 import type { ChainBlock } from '../../chain/pin-block.ts'
-import { readBatch } from '../../chain/read-batches.ts'
 import { hasCode } from '../../core/errors.ts'
-import { parseCollectionId } from '../../core/collection-id.ts'
 import type { FollowedChain, GuardParts } from './parts.ts'
-import { readUriOf, uriRead } from './read-uri.ts'
+import { readsAt } from './reads-at.ts'
 
 /** Many providers keep the state of so many blocks; of an older block the newest one is read in its place. */
 const DEEPEST = 64n
@@ -81,18 +74,7 @@ async function readGroup(
   { leading }: FollowedChain,
   { db, pool, wakes, log, settings, signal }: GuardParts,
 ): Promise<void> {
-  const { address, standard } = parseCollectionId(guard.collection)
-  const at = { pool, block, signal }
-  const reads: ReadUri[] = []
-  if (ids.delete(CONTRACT_ITSELF)) {
-    const { returned } = await callAt(address, SELECTORS['contractURI()'], at)
-    const bytes = bytesOfHex(returned)
-    reads.push(uriRead(CONTRACT_ITSELF, bytes && decodeString(bytes), false))
-  }
-  if (ids.size > 0) {
-    const tokens = await readBatch({ ...at, address, standard }, { items: [...ids] })
-    reads.push(...tokens.flatMap((read) => readUriOf(read, standard === 'erc1155') ?? []))
-  }
+  const reads = await readsAt(guard, [...ids], block, { pool, signal })
   const where = { chainId: guard.chainId, guardId: guard.id, block, touchedUpTo: upTo, orphanMs: settings.orphanMs }
   const { changed, pinned } = await saveReads(db, leading, where, reads)
   if (pinned > 0) wakes.announce(RECONCILE)

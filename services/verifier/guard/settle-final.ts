@@ -1,15 +1,8 @@
 import { settleVersions, versionsToSettle, type OpenVersions } from '../../catalog/guards-work.ts'
-import { SELECTORS } from '../../../contracts-abi/index.ts'
-import { decodeString } from '../../chain/abi-bytes.ts'
-import { callAt } from '../../chain/call-at.ts'
-import { CONTRACT_ITSELF } from '../../chain/follow/token-touches.ts'
-import { bytesOfHex } from '../../chain/hex.ts'
 import type { ChainBlock } from '../../chain/pin-block.ts'
-import { readBatch } from '../../chain/read-batches.ts'
 import { hasKind } from '../../chain/rpc-failure.ts'
-import { parseCollectionId } from '../../core/collection-id.ts'
 import type { FollowedChain, GuardParts } from './parts.ts'
-import { readUriOf, uriRead } from './read-uri.ts'
+import { readsAt } from './reads-at.ts'
 
 /**
  * Reads tokens again at the newest block that is final, and makes those final that are the same there. Answers whether there
@@ -43,26 +36,13 @@ async function readAgain(open: OpenVersions, block: ChainBlock, chain: FollowedC
 }
 
 async function urisAt(
-  { collection, versions }: OpenVersions,
+  { versions, ...guard }: OpenVersions,
   block: ChainBlock,
-  { pool, signal }: GuardParts,
+  parts: GuardParts,
 ): Promise<Map<string, Buffer | null>> {
-  const { address, standard } = parseCollectionId(collection)
-  const at = { pool, block, signal }
-  const uris = new Map<string, Buffer | null>()
   const ids = versions.map(({ tokenId }) => BigInt(tokenId))
-  if (ids.includes(CONTRACT_ITSELF)) {
-    const { returned } = await callAt(address, SELECTORS['contractURI()'], at)
-    const bytes = bytesOfHex(returned)
-    uris.set(String(CONTRACT_ITSELF), uriRead(CONTRACT_ITSELF, bytes && decodeString(bytes), false).uri)
-  }
-  const items = ids.filter((id) => id !== CONTRACT_ITSELF)
-  const reads = items.length === 0 ? [] : await readBatch({ ...at, address, standard }, { items })
-  for (const read of reads) {
-    const found = readUriOf(read, standard === 'erc1155')
-    if (found !== undefined) uris.set(found.tokenId, found.uri)
-  }
-  return uris
+  const reads = await readsAt(guard, ids, block, parts)
+  return new Map(reads.map(({ tokenId, uri }) => [tokenId, uri]))
 }
 
 function isSame(a: Buffer | null | undefined, b: Buffer | null): boolean {
