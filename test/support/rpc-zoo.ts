@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 
 interface Call {
   id: number
@@ -16,6 +17,8 @@ interface Answer {
 
 /** How a provider in front of an honest one misbehaves; what is not set is passed on as it is. */
 export interface Manners {
+  /** How long each answer takes it more than the honest one, in milliseconds. */
+  slowMs?: number
   /** Answers 429 to so many requests first. */
   busyFor?: number
   /** Refuses batches, in the words of one that takes no more calls than this. */
@@ -81,6 +84,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, zoo: Z
     return
   }
   const body = JSON.stringify(await answersOf(asked, manners, url))
+  if (manners.slowMs !== undefined) await delay(manners.slowMs)
   response.writeHead(200, { 'content-type': 'application/json' })
   if ((manners.cutsFor ?? 0) > 0) {
     manners.cutsFor = (manners.cutsFor ?? 0) - 1
