@@ -45,6 +45,7 @@ export interface NewTouch {
 
 /**
  * Takes in new blocks with what their events touch.
+ * @param isRange events may be missing: all tokens of the chain's guards are to be read again
  * @param dropped numbers of blocks that need not be remembered any more
  * @throws CONFLICT when another process leads, or has taken a step from there
  */
@@ -56,7 +57,13 @@ export async function commitBlocks(
     blocks,
     dropped,
     touches,
-  }: { blocks: readonly SavedBlock[]; dropped: readonly bigint[]; touches: readonly NewTouch[] },
+    isRange,
+  }: {
+    blocks: readonly SavedBlock[]
+    dropped: readonly bigint[]
+    touches: readonly NewTouch[]
+    isRange: boolean
+  },
 ): Promise<void> {
   await db.transaction(async (sql) => {
     await lockChain(sql, leading, from)
@@ -70,6 +77,7 @@ export async function commitBlocks(
       dropped.map(String),
     ])
     if (touches.length > 0) await addTouches(sql, from.chainId, touches)
+    if (isRange) await sql.run('update guard set full_due_at = now() where chain_id = $1', [from.chainId])
   })
 }
 
@@ -145,18 +153,11 @@ async function tellGuards(sql: Sql, chainId: string, { type, data }: Pick<NewEve
   for (const { tenantId } of tenants) await raiseEvent(sql, tenantId, { type, subject: chainId, data })
 }
 
-/** Notes how far the chain is final, and forgets touches there that every guard has looked at. @throws CONFLICT */
+/** Notes how far the chain is final. @throws CONFLICT */
 export async function commitFinal(db: Database, leading: Leading, chainId: string, final: bigint): Promise<void> {
   await db.transaction(async (sql) => {
     await fence(sql, leading)
     await sql.run('update chain set final_number = greatest(final_number, $2) where id = $1', [chainId, String(final)])
-    await sql.run(
-      `delete from chain_touch t
-        where t.chain_id = $1 and t.block_number <= $2
-          and not exists (select from guard g where g.chain_id = t.chain_id and g.address = t.address
-                                                and g.followed_from is not null and g.touched_up_to < t.id)`,
-      [chainId, String(final)],
-    )
   })
 }
 

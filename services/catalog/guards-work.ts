@@ -214,11 +214,54 @@ export async function settleVersions(
   })
 }
 
+/** Touches of one contract that are final, with the guards that have looked at all of them. */
+export interface FinalTouches {
+  guards: SavedGuard[]
+  touches: Touch[]
+}
+
+/** Some of the touches that are final and were looked at; undefined when there are none. */
+export async function finalTouches(sql: Sql, chainId: string, final: bigint): Promise<FinalTouches | undefined> {
+  const rows = await sql.query<TouchRow & { address: string }>(
+    `select id::text, address, block_number::text as block, from_id::text as "from", to_id::text as "to",
+            is_upgrade as "isUpgrade"
+       from chain_touch t
+      where t.chain_id = $1 and t.block_number <= $2
+        and t.address = (select o.address from chain_touch o
+                          where o.chain_id = $1 and o.block_number <= $2 and not ${OPEN} order by o.id limit 1)
+        and t.id <= (select coalesce(min(g.touched_up_to), 9223372036854775807) from guard g
+                      where g.chain_id = $1 and g.address = t.address and g.followed_from is not null)
+      order by t.id limit ${TOUCHES}`,
+    [chainId, String(final)],
+  )
+  const [first] = rows
+  if (first === undefined) return undefined
+  const guards = await sql.query<GuardRow>(
+    `select ${GUARD_COLUMNS} from guard g where g.chain_id = $1 and g.address = $2 and g.followed_from is not null`,
+    [chainId, first.address],
+  )
+  return { guards: guards.map(guardOf), touches: rows.map(touchOf) }
+}
+
+/** Some guard has not looked at the touch yet. */
+const OPEN = `exists (select from guard g where g.chain_id = o.chain_id and g.address = o.address
+                                           and g.followed_from is not null and g.touched_up_to < o.id)`
+
+/** Forgets touches that no reorganisation can undo any more. @throws CONFLICT */
+export async function forgetTouches(db: Database, leading: Leading, ids: readonly string[]): Promise<void> {
+  await db.transaction(async (sql) => {
+    await fence(sql, leading)
+    await sql.run('delete from chain_touch where id = any ($1)', [ids])
+  })
+}
+
 /** The lowest block that something waits for to be final; undefined when nothing does. */
 export async function oldestOpenBlock(sql: Sql, chainId: string): Promise<bigint | undefined> {
   const [row] = await sql.query<{ number: string | null }>(
-    `select min(v.from_number) as number from guard g join guard_uri v on v.guard_id = g.id
-      where g.chain_id = $1 and not v.is_final and v.superseded_at is null`,
+    `select least(
+       (select min(v.from_number) from guard g join guard_uri v on v.guard_id = g.id
+         where g.chain_id = $1 and not v.is_final and v.superseded_at is null),
+       (select min(t.block_number) from chain_touch t where t.chain_id = $1)) as number`,
     [chainId],
   )
   return row === undefined || row.number === null ? undefined : BigInt(row.number)

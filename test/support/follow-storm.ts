@@ -90,7 +90,7 @@ class MemoryFollower {
     const minDepth = 8
     const filter = { addresses: this.#addresses, topics: WANTED }
     try {
-      const step = await nextStep(this.#known, { pool: this.#pool, filter, minDepth, isStuck })
+      const step = await nextStep(this.#known, { pool: this.#pool, filter, minDepth, rangeFrom: 4, isStuck })
       this.#apply(step)
       if (step.kind === 'on' && this.#random() < 0.5) {
         const final = await finalNumber(step.head, { pool: this.#pool, minDepth })

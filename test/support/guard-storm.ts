@@ -40,6 +40,8 @@ export async function guardThroughStorm(seed: number): Promise<{ tokens: number;
     }
   }
   zoo.manners = {}
+  // What anvil answers while it reorganises may be the state of another block; what is final is read once more.
+  await at.mine(12)
   const truth = await truthOf()
   const told = async (): Promise<string[]> => {
     const known = await at.uris(guardId)

@@ -18,12 +18,13 @@ export interface KnownChain {
  * What is to be done next, in one transaction:
  * - `rest`: nothing; the chain has not grown
  * - `back`: everything above `to` is void; undefined: all that is known. `isBroken` when that was final
- * - `on`: these blocks are new, and have these logs
+ * - `on`: these blocks are new, and have these logs. `isRange`: they were asked for by a range, of which nothing tells whether
+ *   logs are missing
  */
 export type Step =
   | { kind: 'rest'; head: Header }
   | { kind: 'back'; to: ChainBlock | undefined; isBroken: boolean }
-  | { kind: 'on'; blocks: readonly ChainBlock[]; logs: readonly Log[]; head: Header }
+  | { kind: 'on'; blocks: readonly ChainBlock[]; logs: readonly Log[]; head: Header; isRange: boolean }
 
 export interface FollowOptions {
   pool: ProviderPool
@@ -33,6 +34,8 @@ export interface FollowOptions {
    * block.
    */
   minDepth: number
+  /** Blocks that count as final are asked for by a range when there are more than so many. @default 64 */
+  rangeFrom?: number
   /**
    * No new block has come for so long that every provider is asked for its newest: when all of them are below what is
    * known, it is the chain that has become shorter.
@@ -44,6 +47,7 @@ export interface FollowOptions {
 /** Blocks of one step. Above what is final each costs two calls; below it a range costs five. */
 const BLOCKS_AT_ONCE = 16n
 const RANGE = 1_000n
+const RANGE_FROM = 64
 
 /**
  * The next step along a chain. Blocks are chained by their parents' hashes; the logs of blocks that may still be reorganised
@@ -52,7 +56,7 @@ const RANGE = 1_000n
  * @throws RpcFailure when providers cannot answer, or the chain changed meanwhile: the step is to be taken again
  */
 export async function nextStep(known: KnownChain, options: FollowOptions): Promise<Step> {
-  const { pool, minDepth, isStuck = false, signal } = options
+  const { pool, minDepth, rangeFrom = RANGE_FROM, isStuck = false, signal } = options
   const head = await (isStuck ? readHighestHead(pool, signal) : readHead(pool, signal))
   const top = known.blocks.at(-1)
   if (top === undefined) return await begin(head, options)
@@ -63,8 +67,9 @@ export async function nextStep(known: KnownChain, options: FollowOptions): Promi
     return await goBack(known, head, options)
   }
   const deep = head.number - BigInt(minDepth)
-  const settled = deep > top.number ? smaller(deep, await readFinal(pool, signal)) : top.number
-  return settled > top.number
+  const least = top.number + BigInt(rangeFrom)
+  const settled = deep > least ? smaller(deep, await readFinal(pool, signal)) : top.number
+  return settled > least
     ? await takeRange(known, top, smaller(settled, top.number + RANGE), head, options)
     : await takeBlocks(known, top, head, options)
 }
@@ -81,7 +86,7 @@ export async function finalNumber(
 async function begin(head: Header, { pool, minDepth, signal }: FollowOptions): Promise<Step> {
   const below = head.number - BigInt(minDepth)
   const blocks = below > 0n ? [await readHeader(pool, below, signal), head] : [head]
-  return { kind: 'on', blocks, logs: [], head }
+  return { kind: 'on', blocks, logs: [], head, isRange: false }
 }
 
 async function takeBlocks(known: KnownChain, top: ChainBlock, head: Header, options: FollowOptions): Promise<Step> {
@@ -97,7 +102,7 @@ async function takeBlocks(known: KnownChain, top: ChainBlock, head: Header, opti
     throw new RpcFailure('behind', 'The chain was reorganised while it was read.')
   }
   const logs = await Promise.all(headers.map((header) => readLogsOfBlock(pool, header, filter, signal)))
-  return { kind: 'on', blocks: headers, logs: logs.flat(), head }
+  return { kind: 'on', blocks: headers, logs: logs.flat(), head, isRange: false }
 }
 
 /** Both ends are looked at before and after, so that what was read in between is of this chain. */
@@ -116,7 +121,7 @@ async function takeRange(
   if (before.hash !== after.hash || !(await isOnChain(top, head, options))) {
     throw new RpcFailure('behind', 'The chain was reorganised while it was read.')
   }
-  return { kind: 'on', blocks: [after], logs, head }
+  return { kind: 'on', blocks: [after], logs, head, isRange: true }
 }
 
 async function goBack(known: KnownChain, head: Header, options: FollowOptions): Promise<Step> {

@@ -20,6 +20,7 @@ import type { FollowedChain, GuardParts } from './parts.ts'
 
 /** With nothing to guard the chain is not asked for anything. */
 const IDLE_MS = 2 * SECOND_MS
+const MOST_BEHIND = 64n
 
 /** What came of a pass: how long to wait for the next, and whether there is something to read. */
 export interface Pass {
@@ -42,6 +43,8 @@ export class ChainFollower {
   #movedAt = performance.now()
   #blocksSinceFinal = 0
   #chainId = ''
+  /** Blocks that are still to come. */
+  #behind = 0n
   /** Contracts whose events were asked for the last time. */
   #addresses = 0
 
@@ -50,9 +53,13 @@ export class ChainFollower {
     this.#pace = new BlockPace(parts.settings.pollMs)
   }
 
-  /** What is known of the chain now; undefined when nothing is, or another process leads. */
+  /**
+   * What is known of the chain now; undefined when nothing is, another process leads, or the newest blocks are still to come:
+   * few providers keep the state of old ones.
+   */
   view(chainId: string, leading: Leading): FollowedChain | undefined {
     if (this.#known === undefined || this.#epoch !== leading.epoch || this.#known.blocks.length === 0) return undefined
+    if (this.#behind > MOST_BEHIND) return undefined
     return { id: chainId, leading, known: this.#known }
   }
 
@@ -111,7 +118,11 @@ export class ChainFollower {
     return { waitMs: 0, isTouched: true, isSettled: false }
   }
 
-  async #on({ blocks, logs, head }: Step & { kind: 'on' }, leading: Leading, known: KnownChain): Promise<Pass> {
+  async #on(
+    { blocks, logs, head, isRange }: Step & { kind: 'on' },
+    leading: Leading,
+    known: KnownChain,
+  ): Promise<Pass> {
     const from = { chainId: this.#chainId, base: known.blocks.at(-1)?.hash }
     const all = [...known.blocks, ...blocks]
     const kept = blocksToKeep(all)
@@ -127,7 +138,8 @@ export class ChainFollower {
       }),
     )
     const saved = blocks.map(({ number, hash }) => ({ number, hash }))
-    await commitBlocks(this.#parts.db, leading, from, { blocks: saved, dropped, touches })
+    await commitBlocks(this.#parts.db, leading, from, { blocks: saved, dropped, touches, isRange })
+    this.#behind = head.number - newest
     this.#known = { ...known, blocks: kept.map(({ number, hash }) => ({ number, hash })) }
     const isSettled = await this.#finality(head, leading, blocks.length)
     // Those that are guarded join at a chain that is known.

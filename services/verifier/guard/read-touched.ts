@@ -72,9 +72,10 @@ async function readGroup(
   guard: TouchedGuard,
   { block, ids, upTo }: Group,
   { leading }: FollowedChain,
-  { db, pool, wakes, log, settings, signal }: GuardParts,
+  parts: GuardParts,
 ): Promise<void> {
-  const reads = await readsAt(guard, [...ids], block, { pool, signal })
+  const { db, wakes, log, settings } = parts
+  const reads = await readsAt(guard, [...ids], block, parts)
   const where = { chainId: guard.chainId, guardId: guard.id, block, touchedUpTo: upTo, orphanMs: settings.orphanMs }
   const { changed, pinned } = await saveReads(db, leading, where, reads)
   if (pinned > 0) wakes.announce(RECONCILE)
