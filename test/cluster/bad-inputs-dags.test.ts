@@ -27,8 +27,11 @@ before(async () => {
   watched = watch(cluster)
 })
 after(async () => {
-  watched.unharmed()
-  await Promise.all([cluster[Symbol.asyncDispose](), stranger[Symbol.asyncDispose]()])
+  try {
+    watched.unharmed()
+  } finally {
+    await Promise.all([cluster[Symbol.asyncDispose](), stranger[Symbol.asyncDispose]()])
+  }
 })
 
 /** Pins a DAG that only the stranger has. */

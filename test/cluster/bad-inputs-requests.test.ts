@@ -35,8 +35,11 @@ before(async () => {
   replacement = await replaceByNothing()
 })
 after(async () => {
-  watched.unharmed()
-  await cluster[Symbol.asyncDispose]()
+  try {
+    watched.unharmed()
+  } finally {
+    await cluster[Symbol.asyncDispose]()
+  }
 })
 
 const GOOD = 'bafkreidivzimqfqtoqxkrpge6bjyhlvxqs3rhe73owtmdulaxr5do5in7u'
