@@ -34,6 +34,8 @@ export interface Call {
 export const TEST_MASTER_KEY = Buffer.alloc(32, 7)
 
 export interface TestApiOptions {
+  /** Stays open; one of its own when undefined. */
+  db?: FreshDatabase
   gateLimits?: Partial<ApiLimits>
   /** DNS that sites' domains are looked up in; none when undefined. */
   lookUpTxt?: TxtLookup
@@ -111,6 +113,7 @@ export class TestApi implements AsyncDisposable {
 }
 
 export async function openTestApi({
+  db: given,
   gateLimits = {},
   lookUpTxt,
   lookUpEns,
@@ -122,7 +125,7 @@ export async function openTestApi({
   log = memoryLog().log,
 }: TestApiOptions = {}): Promise<TestApi> {
   await using opening = new AsyncDisposableStack()
-  const db = opening.use(await freshDatabase())
+  const db = given ?? opening.use(await freshDatabase())
   const wakes = opening.use(openWakes(db))
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-api-'))
   opening.defer(() => rm(folder, { recursive: true }))
