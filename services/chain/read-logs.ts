@@ -25,6 +25,8 @@ export interface Log {
 
 /** The widest range that is asked for, in blocks. */
 const WIDEST = 1n << 20n
+/** A range is not widened further when less than this part of it could be gained. */
+const NEARLY = 10n
 /** Ranges that were answered until a wider one is tried again than was refused. */
 const TRY_WIDER_AFTER = 32
 
@@ -36,8 +38,9 @@ const TRY_WIDER_AFTER = 32
 export async function readLogs(provider: Provider, wanted: LogsWanted, signal?: AbortSignal): Promise<Log[]> {
   const { limits } = provider
   const logs: Log[] = []
-  let refused = WIDEST * 2n
-  let answered = 0
+  let answered = 0n
+  let refused = WIDEST + 1n
+  let sinceRefused = 0
   for (let from = wanted.from; from <= wanted.to;) {
     const span = BigInt(limits.logBlocks)
     const to = from + span - 1n < wanted.to ? from + span - 1n : wanted.to
@@ -45,17 +48,24 @@ export async function readLogs(provider: Provider, wanted: LogsWanted, signal?: 
       // Not by spreading: one answer may hold more logs than a call takes arguments.
       for (const log of await readRange(provider, { ...wanted, from, to }, signal)) logs.push(log)
       from = to + 1n
-      answered += 1
-      if (answered % TRY_WIDER_AFTER === 0) refused = WIDEST * 2n
-      if (span * 2n < refused) limits.logBlocks = Number(span * 2n < WIDEST ? span * 2n : WIDEST)
+      answered = span
+      sinceRefused += 1
+      if (sinceRefused % TRY_WIDER_AFTER === 0) refused = WIDEST + 1n
     } catch (error) {
       const asked = to - from + 1n
       if (!hasKind(error, 'too-much') || asked === 1n) throw error
       refused = asked
-      limits.logBlocks = Number(asked / 2n)
+      if (answered >= refused) answered = 0n
     }
+    limits.logBlocks = Number(between(answered, refused))
   }
   return logs
+}
+
+/** Twice as many blocks as were answered, or half the way to what was refused, until that is nearly the same. */
+function between(answered: bigint, refused: bigint): bigint {
+  if (answered > 0n && answered * 2n < refused) return answered * 2n
+  return (refused - answered) * NEARLY > refused ? (answered + refused) / 2n : answered
 }
 
 async function readRange(

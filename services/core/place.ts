@@ -2,9 +2,17 @@ import type { StorageNode } from './node.ts'
 import { isForbidden, preference, type PlacementRules } from './placement-rules.ts'
 import { rendezvousScore } from './rendezvous.ts'
 import type { PlacedReplica } from './replica.ts'
+import { GIB } from './units.ts'
 
-/** No new copy goes to a node with less than this share of its capacity free, or that would be left with less than half of it. */
-export const MIN_FREE_SHARE = 0.15
+const MIN_FREE_SHARE = 0.15
+/** Of a large disk a share is more than collection and the system ever need. */
+const MIN_FREE_BYTES = 16 * GIB
+
+/** No new copy goes to a node with fewer bytes free, or that would be left with less than half of them. */
+export function leastFree(capacityBytes: number): number {
+  return Math.min(capacityBytes * MIN_FREE_SHARE, MIN_FREE_BYTES)
+}
+
 /** An allocation that failed this often gives way to another node. */
 const PATIENCE = 4
 
@@ -65,8 +73,8 @@ export function whyUnusable(
   if (replica?.state === 'failed') return 'declined'
   if (node.refusal !== null) return 'refusing'
   const left = node.freeBytes - sizeBytes
-  const isFull = node.freeBytes < node.capacityBytes * MIN_FREE_SHARE
-  return isFull || left < (node.capacityBytes * MIN_FREE_SHARE) / 2 || node.capacityBytes <= 0 ? 'full' : undefined
+  const least = leastFree(node.capacityBytes)
+  return node.freeBytes < least || left < least / 2 || node.capacityBytes <= 0 ? 'full' : undefined
 }
 
 /**

@@ -3,7 +3,7 @@ import { savePosition, type Lead } from '../catalog/leases.ts'
 import { finishDrains, readNodes } from '../catalog/nodes.ts'
 import { countDue, enqueueContentsAfter, enqueueContentsOf, enqueueIdle } from '../catalog/reconcile-queue.ts'
 import type { StorageNode } from '../core/node.ts'
-import { MIN_FREE_SHARE } from '../core/place.ts'
+import { leastFree } from '../core/place.ts'
 
 /** Roots that one statement asks for. */
 const SLICE = 500
@@ -53,7 +53,7 @@ function fingerprint(nodes: readonly StorageNode[]): string {
       liveness,
       labels,
       refusal === null,
-      freeBytes >= capacityBytes * MIN_FREE_SHARE,
+      freeBytes >= leastFree(capacityBytes),
     ]),
   )
 }

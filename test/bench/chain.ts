@@ -1,10 +1,14 @@
 import { Contract, FetchRequest, JsonRpcProvider } from 'ethers'
 import { createPublicClient, http, parseAbi } from 'viem'
 import { decodeString } from '../../services/chain/abi-bytes.ts'
+import { readContract } from '../../services/chain/contract-profile.ts'
+import { enumerateTokens } from '../../services/chain/enumerate.ts'
 import { wordOf, type Hex } from '../../services/chain/hex.ts'
+import { pinBlock } from '../../services/chain/pin-block.ts'
+import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import { Provider } from '../../services/chain/provider.ts'
 import { readTokens } from '../../services/chain/read-tokens.ts'
-import { startChain } from '../support/anvil.ts'
+import { startChain, type TestChain } from '../support/anvil.ts'
 import { selectorOf } from '../support/contracts-abi.ts'
 import { openZoo } from '../support/rpc-zoo.ts'
 import { median, type Row } from './rows.ts'
@@ -52,8 +56,47 @@ export async function benchChain(): Promise<Row[]> {
       target: '<= 30',
       isMet: zoo.requests <= 30,
     },
+    await logsRow(),
     await hostileRow(chain),
   ]
+}
+
+/** A provider's range of blocks, and a chain of a hundred such ranges: as a million blocks by ten thousand. */
+const RANGE = 20
+const RANGES = 100
+
+/** A contract without an index, of whose tokens some were made in each block. */
+async function logsRow(): Promise<Row> {
+  await using chain = await startChain()
+  const text = Buffer.from(BASE)
+  const each = TOKENS / (RANGE * RANGES)
+  const words = wordOf(each) + wordOf(64) + wordOf(text.length) + text.toString('hex').padEnd(192, '0')
+  const address = await chain.deploy('Fixture721A', words)
+  for (let minted = each; minted < TOKENS; minted += each) {
+    await chain.send(address, selectorOf('mint(uint256)') + wordOf(each))
+  }
+  await using zoo = await openZoo(chain.url, { mostBlocks: RANGE })
+  const pool = new ProviderPool([{ name: 'bench', url: zoo.url }])
+  const signal = new AbortController().signal
+  const wanted = {
+    pool,
+    address,
+    standard: 'erc721',
+    block: await pinBlock(pool, 'latest', { signal }),
+    signal,
+  } as const
+  const { coverage, batches } = await enumerateTokens(wanted, await readContract(address, wanted))
+  let read = 0
+  for await (const batch of batches) read += batch.length
+  if (read !== TOKENS || !coverage.isComplete) throw new Error(`${read} tokens were found: ${coverage.gaps.join(' ')}`)
+  return {
+    what: `calls for ${TOKENS} tokens, found by logs in ${RANGES} ranges that the provider allows, and read`,
+    measured: String(zoo.requests),
+    against: `${RANGES} ranges`,
+    ratio: zoo.requests / RANGES,
+    target: '<= 160',
+    isMet: zoo.requests <= 160,
+  }
 }
 
 async function rate(tokens: number, work: () => Promise<void>): Promise<number> {
@@ -99,7 +142,7 @@ function checked(uris: readonly (string | undefined)[]): void {
 }
 
 /** A contract nine of whose ten tokens are traps: all good ones have to come, by one call. */
-async function hostileRow(chain: Awaited<ReturnType<typeof startChain>>): Promise<Row> {
+async function hostileRow(chain: TestChain): Promise<Row> {
   const address = await chain.deploy('Hostile721')
   const { hash: blockHash } = await chain.head()
   const provider = new Provider({ name: 'bench', url: chain.url })

@@ -208,7 +208,8 @@ async function content(shape: Shape): Promise<Omit<Made, 'collection'> & { folde
   })
   const folder = await addFiles(blocks, 'json', files)
   const corrupt = new Set<string>()
-  for (let id = 0; faulty && id < tokens; id += 100) {
+  const end = faulty ? tokens : 0
+  for (let id = 0; id < end; id += 100) {
     blocks.delete(cidOf(RAW, files[id] as Uint8Array))
     blocks.delete(cidOf(RAW, contents[id + 1] as Uint8Array))
     corrupt.add(cidOf(RAW, files[id + 2] as Uint8Array).toString())

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { arch, platform } from 'node:process'
 import type { Hex } from '../../services/chain/hex.ts'
@@ -34,9 +35,10 @@ export interface TestChain extends AsyncDisposable {
 /** Starts anvil on a free port of this machine; every transaction is a block. */
 export async function startChain(options: readonly string[] = []): Promise<TestChain> {
   const program = join(PACKAGES, `anvil-${platform}-${arch === 'x64' ? 'amd64' : arch}`, 'bin', 'anvil')
-  const child = spawn(program, ['--port', '0', '--slots-in-an-epoch', '4', '--gas-limit', '1000000000', ...options], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  // Old states are written to a folder, in the home of the user unless it is told, and stay there when it is killed.
+  const states = await mkdtemp(join(tmpdir(), 'holdfast-anvil-'))
+  const words = ['--port', '0', '--slots-in-an-epoch', '4', '--gas-limit', '1000000000', '--cache-path', states]
+  const child = spawn(program, [...words, ...options], { stdio: ['ignore', 'pipe', 'inherit'] })
   const exit = once(child, 'exit')
   const url = await listening(child.stdout)
   child.stdout.resume()
@@ -78,6 +80,7 @@ export async function startChain(options: readonly string[] = []): Promise<TestC
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')
       await exit
+      await rm(states, { recursive: true, force: true })
     },
   }
 }

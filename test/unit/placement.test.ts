@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { countsTowards } from '../../services/core/counted-copies.ts'
 import type { StorageNode } from '../../services/core/node.ts'
-import { MIN_FREE_SHARE } from '../../services/core/place.ts'
+import { leastFree } from '../../services/core/place.ts'
 import { crowdedRules, isForbidden, mergePolicies, shortage } from '../../services/core/placement-rules.ts'
 import { plan, type Placement, type PlacementInput } from '../../services/core/placement.ts'
 import { DEFAULT_POLICY, type Policy, type PolicyRule } from '../../services/core/policy.ts'
@@ -140,12 +140,26 @@ test('new copies go to distinct nodes that may and can take them', () => {
         const chosen = input.nodes.find((candidate) => candidate.id === id)
         assert.ok(chosen !== undefined && !isForbidden(rules, chosen) && chosen.refusal === null)
         assert.ok(chosen.liveness === 'up' && chosen.state === 'active')
-        assert.ok(chosen.freeBytes >= chosen.capacityBytes * MIN_FREE_SHARE)
+        assert.ok(chosen.freeBytes >= leastFree(chosen.capacityBytes))
         const row = input.replicas.find(({ nodeId }) => nodeId === id)
         assert.ok(row === undefined || row.state === 'lost' || row.state === 'releasing')
       }
     }),
   )
+})
+
+test('a node is full below a share of a small disk, and below a fixed room of a large one', () => {
+  const firstOf = (capacityBytes: number, freeBytes: number): readonly number[] =>
+    plan({
+      policies: [policy(1, 1)],
+      nodes: [node(1, { capacityBytes, freeBytes })],
+      replicas: [],
+      root: 'r',
+    }).allocate
+  assert.deepEqual(firstOf(40 * GIB, 5 * GIB), [])
+  assert.deepEqual(firstOf(40 * GIB, 7 * GIB), [1])
+  assert.deepEqual(firstOf(20_000 * GIB, 15 * GIB), [])
+  assert.deepEqual(firstOf(20_000 * GIB, 17 * GIB), [1])
 })
 
 test('what counts never crowds a place', () => {

@@ -1,6 +1,8 @@
 import type { Sql } from '../../catalog/database.ts'
 import { readDirectory } from '../../catalog/directory.ts'
 import { readNodes } from '../../catalog/nodes.ts'
+import { HoldfastError } from '../../core/errors.ts'
+import type { PlacementProblem } from '../../core/placement-problems.ts'
 import { plan } from '../../core/placement.ts'
 import type { Policy } from '../../core/policy.ts'
 import type { NodeAddress } from '../../runtime/node-agent.ts'
@@ -15,6 +17,7 @@ const CANDIDATES = 3
 /**
  * The nodes that an upload may go to first, the best before the others. Placement decides, as for every copy, but the
  * root is not known yet: `key` stands for it and spreads uploads over the nodes.
+ * @throws NO_NODE_AVAILABLE, with what hinders all of them
  */
 export async function firstNodes(
   db: Sql,
@@ -26,7 +29,8 @@ export async function firstNodes(
   const found: FirstNode[] = []
   let left = nodes
   while (found.length < CANDIDATES && left.length > 0) {
-    const { allocate } = plan({ policies: [policy], nodes: left, replicas: [], root: key, ...size })
+    const { allocate, problems } = plan({ policies: [policy], nodes: left, replicas: [], root: key, ...size })
+    if (allocate.length === 0 && left === nodes) throw noNode(problems)
     if (allocate.length === 0) break
     for (const id of allocate) {
       const node = left.find((candidate) => candidate.id === id)
@@ -36,4 +40,9 @@ export async function firstNodes(
     left = left.filter(({ id }) => !allocate.includes(id))
   }
   return found.slice(0, CANDIDATES)
+}
+
+function noNode([problem]: readonly PlacementProblem[]): HoldfastError {
+  const why = problem === undefined ? '' : ` ${problem.message}`
+  return new HoldfastError('NO_NODE_AVAILABLE', `No storage node can take an upload just now.${why}`)
 }
