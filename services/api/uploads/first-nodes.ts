@@ -28,9 +28,9 @@ export async function firstNodes(
   const size = sizeBytes === undefined ? {} : { sizeBytes }
   const found: FirstNode[] = []
   let left = nodes
-  while (found.length < CANDIDATES && left.length > 0) {
+  while (found.length < CANDIDATES) {
     const { allocate, problems } = plan({ policies: [policy], nodes: left, replicas: [], root: key, ...size })
-    if (allocate.length === 0 && left === nodes) throw noNode(problems)
+    if (allocate.length === 0 && found.length === 0) throw noNode(problems)
     if (allocate.length === 0) break
     for (const id of allocate) {
       const node = left.find((candidate) => candidate.id === id)
