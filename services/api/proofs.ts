@@ -7,6 +7,7 @@ import {
   hasLookedAt,
   listProofs,
   refusedCopies,
+  retryAnchor,
   type Proof,
   type ProofWish,
 } from '../catalog/proofs.ts'
@@ -59,7 +60,19 @@ const Shown = z
     manifest: z.string().nullable().describe('CID of a document with all statements, pinned for the account'),
     signer: z.string().nullable(),
     anchor: ProofAnchor.nullable(),
-    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    hindrance: z
+      .object({
+        code: z.string(),
+        message: z.string().describe('What keeps it, and what can be done about that'),
+        since: z.string(),
+        triedAgainAt: z.string(),
+      })
+      .nullable()
+      .describe('Why it comes no further for now; null: it goes on, or has ended'),
+    error: z
+      .object({ code: z.string(), message: z.string() })
+      .nullable()
+      .describe('Why it has failed; of a proof that is done, why its anchor has'),
     createdAt: z.string(),
     finishedAt: z.string().nullable(),
   })
@@ -148,6 +161,24 @@ export function proofRoutes({ db, wakes, signer, anchorKinds }: ProofRouteParts)
         return { status: 200, body: { ...shown(proof), refused: await refusedCopies(db, proof.id, MOST_REFUSED) } }
       },
     ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/proofs/{id}/anchor',
+        summary: 'Try an anchor again that has failed; one that is under way, or final, is left as it is',
+        access: 'proofs:write',
+        params: ProofPath,
+        answers: { 202: Shown },
+      },
+      async ({ caller, params }) => {
+        await found(caller.tenantId, params)
+        if (!(await retryAnchor(db, caller.tenantId, params.id))) {
+          throw new HoldfastError('CONFLICT', 'This proof is not signed, or was asked for without an anchor.')
+        }
+        wakes.announce(PROOFS)
+        return { status: 202, body: shown(await found(caller.tenantId, params)) }
+      },
+    ),
   ]
 }
 
@@ -180,9 +211,11 @@ async function wishOf(db: Database, tenantId: number, body: z.output<typeof NewP
 
 function shown(proof: Proof): z.input<typeof Shown> {
   const { id, state, anchorKind, seed, contents, statements, root, takenAt, manifest, signer } = proof
-  const { error, createdAt, finishedAt } = proof
+  const { error, hinderedSince: since, dueAt: triedAgainAt, createdAt, finishedAt } = proof
   const signed = { seed, roots: contents, statements, root, takenAt, manifest, signer, anchor: anchorOf(proof) }
-  return { id, state, says: PROOF_SAYS, anchorKind, ...signed, error, createdAt, finishedAt }
+  const hindrance = error !== null && since !== null ? { ...error, since, triedAgainAt } : null
+  const ended = { error: hindrance === null ? error : null, createdAt, finishedAt }
+  return { id, state, says: PROOF_SAYS, anchorKind, ...signed, hindrance, ...ended }
 }
 
 function notFound(): never {

@@ -21,7 +21,8 @@ export interface ProofWish {
 /** The transaction that anchors a proof's root, as far as it has come. Hashes and addresses are hex. */
 interface SeenAnchor {
   publisher: string
-  state: 'pending' | 'included' | 'final'
+  /** `failed`: given up, for the reason in `error`. */
+  state: 'pending' | 'included' | 'final' | 'failed'
   transaction: string | null
   blockNumber: number | null
   blockHash: string | null
@@ -45,7 +46,12 @@ export interface Proof {
   signer: string | null
   signature: string | null
   anchor: SeenAnchor | null
+  /** Why it has failed, its anchor has, or it comes no further. */
   error: { code: string; message: string } | null
+  /** Since when it comes no further; null: it goes on, or has ended. */
+  hinderedSince: string | null
+  /** When something is done for it next. */
+  dueAt: string
   createdAt: string
   finishedAt: string | null
 }
@@ -53,7 +59,7 @@ export interface Proof {
 /** For `proof p left join proof_anchor a`. */
 export const PROOF_COLUMNS = `p.id, p.wanted, p.anchor_kind as "anchorKind", p.state, p.seed, p.contents, p.statements, p.root,
   extract(epoch from p.taken_at)::float8 as "takenAt", p.manifest, p.chain_id::float8 as "chainId", p.contract, p.signer,
-  p.signature, p.error_code as "errorCode", p.error, p.created_at as "createdAt", p.finished_at as "finishedAt",
+  p.signature, p.error_code as "errorCode", p.error, p.hindered_since as "hinderedSince", p.due_at as "dueAt", p.created_at as "createdAt", p.finished_at as "finishedAt",
   case when a.proof_id is not null then json_build_object('publisher', a.publisher, 'state', a.state,
     'transaction', a.transaction, 'blockNumber', a.block_number, 'blockHash', a.block_hash) end as anchor`
 
@@ -76,13 +82,7 @@ export async function createProof(
 ): Promise<Proof> {
   return await db.transaction(async (sql) => {
     await lockTenant(sql, tenantId)
-    const [waiting] = await sql.query<{ count: number }>(
-      `select count(*)::int as count from proof where tenant_id = $1 and state not in ('done', 'failed')`,
-      [tenantId],
-    )
-    if ((waiting?.count ?? 0) >= MOST_UNFINISHED) {
-      throw new HoldfastError('TOO_MANY_REQUESTS', `At most ${MOST_UNFINISHED} proofs can be under way.`)
-    }
+    await refuseTooMany(sql, tenantId)
     await sql.run(
       `delete from proof where id in (
          select id from proof where tenant_id = $1 and state in ('done', 'failed') order by created_at desc offset $2)`,
@@ -95,6 +95,41 @@ export async function createProof(
     )
     return proofOf(row as ProofRow)
   })
+}
+
+/**
+ * Has an anchor tried again that has failed; otherwise nothing happens, as one that is under way is tried by itself.
+ * @returns whether there is a proof that is signed and was to be anchored
+ * @throws TOO_MANY_REQUESTS when the account waits for too many
+ */
+export async function retryAnchor(db: Database, tenantId: number, id: string): Promise<boolean> {
+  return await db.transaction(async (sql) => {
+    await lockTenant(sql, tenantId)
+    const [found] = await sql.query<{ hasFailed: boolean }>(
+      `select p.state in ('done', 'failed') and coalesce(a.state = 'failed' or p.state = 'failed', true) as "hasFailed"
+         from proof p left join proof_anchor a on a.proof_id = p.id
+        where p.tenant_id = $1 and p.id = $2 and p.anchor_kind <> 'none' and p.signature is not null for update of p`,
+      [tenantId, id],
+    )
+    if (found === undefined || !found.hasFailed) return found !== undefined
+    await refuseTooMany(sql, tenantId)
+    await sql.run(`update proof_anchor set state = 'pending' where proof_id = $1`, [id])
+    await sql.run(
+      `update proof set state = 'anchoring', error_code = null, error = null, attempts = 0, due_at = now(), finished_at = null
+        where id = $1`,
+      [id],
+    )
+    return true
+  })
+}
+
+async function refuseTooMany(sql: Sql, tenantId: number): Promise<void> {
+  const [waiting] = await sql.query<{ count: number }>(
+    `select count(*)::int as count from proof where tenant_id = $1 and state not in ('done', 'failed')`,
+    [tenantId],
+  )
+  if ((waiting?.count ?? 0) < MOST_UNFINISHED) return
+  throw new HoldfastError('TOO_MANY_REQUESTS', `At most ${MOST_UNFINISHED} proofs can be under way.`)
 }
 
 export async function getProof(sql: Sql, tenantId: number, id: string): Promise<Proof | undefined> {

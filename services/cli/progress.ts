@@ -32,6 +32,11 @@ export class ProgressLine implements Disposable {
     if (this.#live) this.#draw(plain(line))
   }
 
+  /** A sentence that stays, above the line. */
+  aside(sentence: string): void {
+    this.#output.stderr.write(`${this.#live ? ERASE_LINE : ''}${sentence}\n`)
+  }
+
   #draw(line: string): void {
     const { stderr } = this.#output
     stderr.write(ERASE_LINE + cutTo(line, (stderr.columns || DEFAULT_COLUMNS) - 1))

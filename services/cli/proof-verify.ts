@@ -32,7 +32,7 @@ export async function verifyProof(file: string, { rpc, signer, signal }: VerifyO
   if (rpc === undefined) {
     if (!isSignedByKey(proof)) problems.push({ problem: unsigned() })
   } else {
-    problems.push(...(await problemsOnChain(proof, poolOf(rpc), { signal })).map((problem) => ({ problem })))
+    problems.push(...(await problemsOnChain(proof, poolOf(rpc), { signal })))
   }
   return { proof, problems: [...problems, ...signerProblems(proof.signer, signer)] }
 }

@@ -19,11 +19,18 @@ interface ProofView {
   manifest: string | null
   signer: string | null
   anchor: { state: string; transaction: string | null } | null
+  hindrance: { code: string; message: string; since: string; triedAgainAt: string } | null
   error: { code: string; message: string } | null
   refused?: { cid: string; isStated: boolean; refused: { node: string; reason: string }[] }[]
 }
 
 const OUT = { type: 'string', value: '<file>', help: 'write the proof there' } as const
+
+const TIMEOUT = {
+  type: 'string',
+  default: '30m',
+  help: 'longest wait, such as 90s; an anchor is final after a while',
+} as const
 
 const create: Command = {
   name: 'proof create',
@@ -33,24 +40,58 @@ const create: Command = {
     collection: { type: 'string', value: '<eip155:1/erc721:0x…>', help: 'pins that its newest verification found' },
     anchor: { type: 'string', default: 'none', help: 'none, eas-timestamp, pin-anchor or event' },
     out: OUT,
-    timeout: { type: 'string', default: '30m', help: 'longest wait, such as 90s; an anchor is final after a while' },
+    timeout: TIMEOUT,
   },
   async run({ operands, flags, output, signal, api }) {
-    const timeoutMs = durationFlag(flags, 'timeout')
     const client = await api()
     const { id } = await client.post<ProofView>('/v1/proofs', wish(operands, flags), { signal })
     note(output, `proof ${id}`)
-    const done = await waitUntilDone<ProofView>(client, `/v1/proofs/${id}`, {
-      what: 'proof',
-      progress: ({ state, statements, roots }) => `${state}: ${statements} statements of ${roots} roots`,
-      failed,
-      output,
-      timeoutMs,
-      signal,
-    })
-    await save(client, id, flags, signal)
-    show(output, done)
+    await follow(client, id, { flags, output, signal })
   },
+}
+
+const anchor: Command = {
+  name: 'proof anchor',
+  operands: '<id>',
+  summary: 'Try the anchor of a proof again that has failed, and wait for it',
+  options: { out: OUT, timeout: TIMEOUT },
+  async run({ operands, flags, output, signal, api }) {
+    const id = only(operands, 'a proof by its id')
+    const client = await api()
+    await client.post(`/v1/proofs/${encodeURIComponent(id)}/anchor`, {}, { signal })
+    await follow(client, id, { flags, output, signal })
+  },
+}
+
+/** Waits for a proof, saves and shows it. @throws CommandError when it was not made, or is anchored nowhere */
+async function follow(
+  client: ApiClient,
+  id: string,
+  { flags, output, signal }: Pick<Invocation, 'flags' | 'output' | 'signal'>,
+): Promise<void> {
+  const told = new Set<string>()
+  const done = await waitUntilDone<ProofView>(client, `/v1/proofs/${encodeURIComponent(id)}`, {
+    what: 'proof',
+    progress: ({ state, statements, roots }) => `${state}: ${statements} statements of ${roots} roots`,
+    // Once for each kind: figures in the words change.
+    aside({ hindrance }) {
+      if (hindrance === null || told.has(hindrance.code)) return undefined
+      told.add(hindrance.code)
+      return hinders(hindrance)
+    },
+    failed,
+    output,
+    timeoutMs: durationFlag(flags, 'timeout'),
+    signal,
+  })
+  await save(client, id, flags, signal)
+  show(output, done)
+  if (done.anchor?.state !== 'failed') return
+  throw new CommandError(EXIT.failure, `It is signed, and anchored nowhere; "proof anchor ${id}" tries again.`)
+}
+
+function hinders({ message, since, triedAgainAt }: NonNullable<ProofView['hindrance']>): string {
+  return `It comes no further since ${since}: ${plain(message)} Tried again at ${triedAgainAt}.`
 }
 
 const get: Command = {
@@ -99,7 +140,8 @@ async function runVerify({ operands, flags, output, signal }: Invocation): Promi
   const isValid = problems.length === 0
   print(output, { isValid, problems, ...summary(proof) }, () => text(proof, output))
   note(output, proof.says)
-  if (options.rpc === undefined && proof.anchor !== null) note(output, 'Its anchor was not looked at: say --rpc.')
+  if (proof.anchor?.state === 'failed') warn(output, 'It is signed, and anchored nowhere: its anchor failed.')
+  else if (options.rpc === undefined && proof.anchor !== null) note(output, 'Its anchor was not looked at: say --rpc.')
   judge(problems)
 }
 
@@ -130,6 +172,8 @@ function show(output: Output, view: ProofView): void {
     const head = `${state}: ${statements} statements of ${roots} roots, signed by ${signer ?? 'nobody yet'}`
     return [head, `root ${root ?? '?'}, anchor ${anchored}`, view.says].join('\n')
   })
+  if (view.hindrance !== null) warn(output, hinders(view.hindrance))
+  if (view.error !== null) warn(output, plain(view.error.message))
   for (const { cid, isStated, refused } of view.refused ?? []) {
     const reasons = [...new Set(refused.map(({ reason }) => reason))].join(', ')
     const what = isStated ? `${refused.length} copies are not stated` : 'nothing is stated'
@@ -171,4 +215,4 @@ function judge(problems: readonly { cid?: string; problem: string }[]): void {
   throw new CommandError(EXIT.verification, `It does not hold: ${plain(first ?? '')}${more}.`)
 }
 
-export const proofCommands: readonly Command[] = [create, get, verify]
+export const proofCommands: readonly Command[] = [create, get, anchor, verify]

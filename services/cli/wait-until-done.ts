@@ -15,6 +15,8 @@ export interface WorkWait<View> {
   /** As in `The proof … is still queued`. */
   what: string
   progress: (view: View) => string
+  /** What nobody should miss meanwhile; undefined: nothing. @default nothing */
+  aside?: (view: View) => string | undefined
   failed: (view: View) => CommandError
   output: Output
   timeoutMs: number
@@ -30,7 +32,7 @@ const ASK_MS = SECOND_MS / 2
 export async function waitUntilDone<View extends Work>(
   client: ApiClient,
   path: string,
-  { what, progress, failed, output, timeoutMs, signal }: WorkWait<View>,
+  { what, progress, aside, failed, output, timeoutMs, signal }: WorkWait<View>,
 ): Promise<View> {
   using line = new ProgressLine(output)
   const deadline = performance.now() + timeoutMs
@@ -41,6 +43,8 @@ export async function waitUntilDone<View extends Work>(
     if (performance.now() > deadline) {
       throw new CommandError(EXIT.timeout, `The ${what} ${view.id} is still ${view.state}; it goes on.`)
     }
+    const sentence = aside?.(view)
+    if (sentence !== undefined) line.aside(sentence)
     line.text(progress(view))
     await delay(ASK_MS, undefined, { signal })
   }

@@ -1,85 +1,110 @@
 import type { Database } from '../catalog/database.ts'
-import {
-  addTransaction,
-  isReserved,
-  openAnchor,
-  placeAnchor,
-  reserveNonce,
-  returnNonce,
-  signedAgoMs,
-  type Anchor,
-} from '../catalog/proofs-anchor.ts'
+import { freeNonce, openAnchor, placeAnchor, releaseNonce, type Anchor } from '../catalog/proofs-anchor.ts'
 import type { LeasedProof } from '../catalog/proofs-lease.ts'
-import { anchorCall, anchoredAt, isAnchorCode, saysAnchored, type OnChain } from '../chain/anchor/anchor-call.ts'
+import { anchorCall, anchoredAt, saysAnchored } from '../chain/anchor/anchor-call.ts'
 import { receiptOf, type Receipt } from '../chain/anchor/receipt.ts'
-import { codeAt, nextNonce, sendTransaction, signCall } from '../chain/anchor/transaction.ts'
-import type { ChainKey } from '../chain/chain-key.ts'
 import type { Hex } from '../chain/hex.ts'
 import { pinBlock } from '../chain/pin-block.ts'
 import type { ProviderPool } from '../chain/provider-pool.ts'
 import { hasKind } from '../chain/rpc-failure.ts'
 import { parseCid } from '../core/cid.ts'
-import { HoldfastError } from '../core/errors.ts'
-import { MINUTE_MS } from '../core/units.ts'
+import { hasCode } from '../core/errors.ts'
+import { AnchorHindrance, hindranceOf } from './hindrance.ts'
+import type { Payer } from './payer.ts'
+import { nextOf, pushOn, sendFirst, type Wanted } from './send-anchor.ts'
 
 export interface AnchorParts {
   db: Database
   pool: ProviderPool
-  /** Pays for the transactions. */
-  key: ChainKey
-  /** A transaction that is in no block for so long is sent again with a higher fee. @default 3 min */
-  replaceAfterMs?: number | undefined
+  payer: Payer
   signal: AbortSignal
 }
 
-/** What is to be anchored, and where. */
-interface Wanted {
-  kind: OnChain
-  contract: Hex
-  root: Hex
-  publisher: Hex
-  data: Hex
-}
-
-const REPLACE_AFTER_MS = 3 * MINUTE_MS
-/** Each costs an eighth more; what lies still then waits for something else than money. */
-const MOST_REPLACEMENTS = 10
+/** What lies long is looked at less often: after an eighth of the time that it lies there, up to so many looks. */
+const LONGEST_LOOKS = 15
+const SHARE_OF_AGE = 8
 
 /**
- * Does what is due for a proof's anchor, and answers whether it is final: in a block that is finalised. A transaction is
- * written down before it is sent, so that whoever takes the proof up later sends the same one; one that a reorganisation
- * has taken out of the chain, or that the network has forgotten, is sent again, and replaced under the same nonce.
- * @throws UNPROCESSABLE when the contract is not there or refuses; RpcFailure
+ * Does what is due for a proof's anchor. A transaction is written down before it is sent, so that whoever takes the proof
+ * up later sends the same one; one that a reorganisation has taken out of the chain, or that the network has forgotten, is
+ * sent again, and replaced under the same nonce.
+ * @returns `final` when it is in a block that is finalised; otherwise after how many milliseconds to look again
+ * @throws AnchorHindrance for whatever keeps it; CONFLICT when another process has it; the signal's reason
  */
-export async function advanceAnchor(proof: LeasedProof, parts: AnchorParts): Promise<boolean> {
-  const { db, pool, key, signal } = parts
-  const wanted = wantedOf(proof, key.address)
-  const anchor = await openAnchor(db, proof.id, { chainId: proof.chainId ?? 0, publisher: key.address })
-  const found = await includedOf(anchor, parts)
-  if (found?.receipt.hasSucceeded === true) return await settle(proof, wanted, found, parts)
-  if (anchor.state === 'included') {
-    await placeAnchor(db, proof.id, { state: 'pending', transaction: null, block: null })
-  }
-  if (await isAnchoredByOthers(proof, wanted, parts)) return true
-  if (found !== undefined && (await isDeep(pool, found.receipt.block.number, signal))) throw refused(undefined)
+export async function advanceAnchor(proof: LeasedProof, parts: AnchorParts): Promise<number | 'final'> {
+  const { db, payer, signal } = parts
+  const account = { chainId: proof.chainId ?? 0, publisher: payer.address }
+  const anchor = await openAnchor(db, proof.id, account)
   try {
-    if (found === undefined) await send(proof, anchor, wanted, parts)
+    const isFinal = anchor.nonce === null ? await begin(proof, anchor, parts) : await follow(proof, anchor, parts)
+    if (isFinal) return 'final'
   } catch (error) {
-    if (!hasKind(error, 'reverted')) throw error
-    await returnNonce(db, proof.id)
-    // Somebody else may have just anchored it: then that becomes final.
-    const latest = await pinBlock(pool, 'latest', { signal })
-    if (!((await anchoredAt(wanted, { pool, block: latest, signal })) ?? 0)) throw refused(error)
+    signal.throwIfAborted()
+    if (error instanceof AnchorHindrance || hasCode(error, 'CONFLICT')) throw error
+    throw hindranceOf(error, { ...account, address: anchor.publisher })
+  }
+  return Math.max(payer.lookMs, Math.min(LONGEST_LOOKS * payer.lookMs, anchor.firstAgeMs / SHARE_OF_AGE))
+}
+
+/** Sends the first transaction, when it is its turn. */
+async function begin(proof: LeasedProof, anchor: Anchor, parts: AnchorParts): Promise<boolean> {
+  const { db, payer, signal } = parts
+  const wanted = wantedOf(proof, payer.address)
+  const gate = payer.gateOf(wanted.contract)
+  const isAfterFailure = gate.enter()
+  try {
+    await refuseOtherChain(anchor, payer)
+    if (isAfterFailure) await payer.refuseWithoutMoney()
+    if (await isAnchoredByOthers(proof, wanted, parts)) return true
+    if ((await freeNonce(db, anchor, await payer.next())) !== undefined) await sendFirst(proof, anchor, wanted, parts)
+    gate.open()
+  } catch (error) {
+    signal.throwIfAborted()
+    // What concerns this proof alone keeps no other.
+    if (hasCode(error, 'CONFLICT', 'CONFIG')) throw error
+    if (!hasKind(error, 'reverted')) {
+      throw gate.close(hindranceOf(error, { chainId: anchor.chainId, address: payer.address }))
+    }
+    await refuseUnlessAnchored(wanted, error, parts)
   }
   return false
 }
 
-function wantedOf({ anchorKind, contract, root, takenAt, statements, manifest }: LeasedProof, publisher: Hex): Wanted {
+/** Looks for what became of what was sent. */
+async function follow(proof: LeasedProof, anchor: Anchor, parts: AnchorParts): Promise<boolean> {
+  const { db, payer, signal } = parts
+  const wanted = wantedOf(proof, anchor.publisher)
+  await refuseOtherChain(anchor, payer)
+  const found = await includedOf(anchor, parts)
+  if (found?.receipt.hasSucceeded === true) return await settle(proof, wanted, found, parts)
+  if (anchor.state === 'included') await placeAnchor(db, proof, { state: 'pending', transaction: null, block: null })
+  if (await isAnchoredByOthers(proof, wanted, parts)) return true
+  if (found === undefined) await pushOn(proof, anchor, wanted, parts)
+  else if (await isForGood(found.receipt, parts)) {
+    await releaseNonce(db, proof)
+    await refuseUnlessAnchored(wanted, undefined, parts)
+  }
+  signal.throwIfAborted()
+  return false
+}
+
+function wantedOf(
+  { anchorKind, contract, root, takenAt, statements, manifest }: LeasedProof,
+  publisher: string,
+): Wanted {
   if (anchorKind === 'none' || contract === null || root === null) throw new TypeError('this proof is not signed')
   const bytes = manifest === null ? new Uint8Array() : parseCid(manifest).bytes
   const anchored = { root: root as Hex, leaves: statements, takenAt: takenAt ?? 0, manifest: bytes }
   const data = anchorCall(anchorKind, anchored)
-  return { kind: anchorKind, contract: contract as Hex, root: root as Hex, publisher, data }
+  return { kind: anchorKind, contract: contract as Hex, root: root as Hex, publisher: publisher as Hex, data }
+}
+
+/** On another chain nothing of it is found, and all would be done once more. */
+async function refuseOtherChain({ chainId }: Anchor, payer: Payer): Promise<void> {
+  const actual = await payer.chainId()
+  if (actual === chainId) return
+  const sentence = `It is signed for chain ${chainId}, and the service is on chain ${actual} now (HOLDFAST_CHAIN_RPC).`
+  throw new AnchorHindrance('CONFIG', sentence)
 }
 
 interface Included {
@@ -88,7 +113,11 @@ interface Included {
 }
 
 /** Whichever of the transactions is in a block. */
-async function includedOf({ transactions }: Anchor, { pool, signal }: AnchorParts): Promise<Included | undefined> {
+async function includedOf(anchor: Anchor, parts: AnchorParts): Promise<Included | undefined> {
+  const { pool, signal } = parts
+  const { nonce, state, transactions } = anchor
+  // Before its nonce is used there is nothing to be found.
+  if (state !== 'included' && nonce !== null && (await nextOf(anchor, parts)) <= nonce) return undefined
   for (const { hash } of transactions.toReversed()) {
     const receipt = await receiptOf(pool, hash, { signal })
     if (receipt !== undefined) return { hash, receipt }
@@ -101,70 +130,47 @@ async function settle(
   proof: LeasedProof,
   wanted: Wanted,
   { hash, receipt }: Included,
-  { db, pool, signal }: AnchorParts,
+  parts: AnchorParts,
 ): Promise<boolean> {
   const { block, logs } = receipt
-  if (!logs.some((log) => saysAnchored(log, wanted))) throw refused(undefined)
-  const isFinal =
-    (await isDeep(pool, block.number, signal)) && (await pinBlock(pool, block.number, { signal })).hash === block.hash
-  await placeAnchor(db, proof.id, { state: isFinal ? 'final' : 'included', transaction: hash, block })
+  const isFinal = await isForGood(receipt, parts)
+  if (!logs.some((log) => saysAnchored(log, wanted))) {
+    if (isFinal) throw refused(undefined)
+    return false
+  }
+  await placeAnchor(parts.db, proof, { state: isFinal ? 'final' : 'included', transaction: hash, block })
   return isFinal
+}
+
+async function isForGood({ block }: Receipt, { pool, payer, signal }: AnchorParts): Promise<boolean> {
+  if (!(await isDeep(block.number, payer))) return false
+  return (await pinBlock(pool, block.number, { signal })).hash === block.hash
 }
 
 /** Some chains and nodes call their newest block finalised. */
 const LEAST_DEPTH = 5n
 
-async function isDeep(pool: ProviderPool, number: bigint, signal: AbortSignal): Promise<boolean> {
-  const finalized = await pinBlock(pool, 'finalized', { signal })
-  if (number > finalized.number) return false
-  return number + LEAST_DEPTH <= (await pinBlock(pool, 'latest', { signal })).number
+async function isDeep(number: bigint, payer: Payer): Promise<boolean> {
+  if (number > (await payer.finalized()).number) return false
+  return number + LEAST_DEPTH <= (await payer.latest()).number
 }
 
 /** Of times of EAS it does not matter who asked for them. */
 async function isAnchoredByOthers(proof: LeasedProof, wanted: Wanted, parts: AnchorParts): Promise<boolean> {
-  const { db, pool, signal } = parts
-  const finalized = await pinBlock(pool, 'finalized', { signal })
+  const { db, pool, payer, signal } = parts
+  const finalized = await payer.finalized()
   const time = await anchoredAt(wanted, { pool, block: finalized, signal })
-  if (time === undefined || time === 0 || !(await isDeep(pool, finalized.number, signal))) return false
-  await placeAnchor(db, proof.id, { state: 'final', transaction: null, block: finalized })
+  if (time === undefined || time === 0 || !(await isDeep(finalized.number, payer))) return false
+  await placeAnchor(db, proof, { state: 'final', transaction: null, block: finalized })
   return true
 }
 
-async function send(proof: LeasedProof, anchor: Anchor, wanted: Wanted, parts: AnchorParts): Promise<void> {
-  const { db, pool, key, replaceAfterMs = REPLACE_AFTER_MS, signal } = parts
-  const newest = anchor.transactions.at(-1)
-  if (newest === undefined) await refuseOtherCode(wanted, parts)
-  const nonce = await nonceFor(proof, anchor, parts)
-  const isSame = newest?.nonce === nonce
-  const isLast = anchor.transactions.filter((one) => one.nonce === nonce).length > MOST_REPLACEMENTS
-  if (newest !== undefined && isSame && (isLast || (await signedAgoMs(db, newest)) < replaceAfterMs)) {
-    await sendTransaction(pool, newest.raw as Hex, { signal })
-    return
-  }
-  const { chainId } = anchor
-  const { contract: to, data } = wanted
-  const before = isSame ? newest : undefined
-  const transaction = await signCall({ pool, key, chainId, to, data, nonce, before, signal })
-  await addTransaction(db, proof.id, transaction)
-  await sendTransaction(pool, transaction.raw, { signal })
+/** Somebody else may have just anchored it: then that becomes final. */
+async function refuseUnlessAnchored(wanted: Wanted, cause: unknown, { pool, signal }: AnchorParts): Promise<void> {
+  const latest = await pinBlock(pool, 'latest', { signal })
+  if (!((await anchoredAt(wanted, { pool, block: latest, signal })) ?? 0)) throw refused(cause)
 }
 
-/** The nonce that it has, unless that is gone for good, or nobody comes to fill the gap before it. */
-async function nonceFor(proof: LeasedProof, anchor: Anchor, { db, pool, signal }: AnchorParts): Promise<number> {
-  const next = await nextNonce(pool, anchor.publisher as Hex, 'latest', { signal })
-  const { nonce } = anchor
-  if (nonce === null) return await reserveNonce(db, proof.id, next)
-  const isGone = (await nextNonce(pool, anchor.publisher as Hex, 'finalized', { signal })) > nonce
-  const isBehindGap = next < nonce && !(await isReserved(db, anchor, next))
-  return isGone || isBehindGap ? await reserveNonce(db, proof.id, next) : nonce
-}
-
-/** A call of an address without the contract would succeed, and anchor nothing. */
-async function refuseOtherCode({ kind, contract }: Wanted, { pool, signal }: AnchorParts): Promise<void> {
-  if (isAnchorCode(kind, await codeAt(pool, contract, { signal }))) return
-  throw new HoldfastError('UNPROCESSABLE', `At ${contract} there is no contract for anchors of the kind ${kind}.`)
-}
-
-function refused(cause: unknown): HoldfastError {
-  return new HoldfastError('UNPROCESSABLE', 'The contract does not anchor this root.', { cause })
+function refused(cause: unknown): AnchorHindrance {
+  return new AnchorHindrance('UNPROCESSABLE', 'The contract does not anchor this root.', { isLasting: true, cause })
 }

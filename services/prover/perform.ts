@@ -5,20 +5,24 @@ import { beginChallenging, challengeProgress, unjudgedContents } from '../catalo
 import { finishProof, type LeasedProof } from '../catalog/proofs-lease.ts'
 import { beginStating, saveManifest, saveSignature, saveStatements } from '../catalog/proofs-stating.ts'
 import { CHALLENGES, type Wakes } from '../catalog/wake.ts'
+import { blockTime } from '../chain/anchor/block-time.ts'
 import { chainIdOf } from '../chain/anchor/transaction.ts'
 import type { ChainKey } from '../chain/chain-key.ts'
 import { pinBlock } from '../chain/pin-block.ts'
 import type { ProviderPool } from '../chain/provider-pool.ts'
+import { RpcFailure } from '../chain/rpc-failure.ts'
 import { parseCid } from '../core/cid.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { nonceOf, sourceText, type ChallengeSource } from '../core/proof/challenge.ts'
 import { MerkleTree } from '../core/proof/merkle-tree.ts'
 import type { AnchorKind } from '../core/proof/proof-file.ts'
+import { MOST_SEED_AGE_SECONDS } from '../core/proof/seed-time.ts'
 import { domainOf, hexOf, rootDigest, type Signer } from '../core/proof/typed-data.ts'
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts'
 import { advanceAnchor } from './anchor.ts'
 import { judgeContent } from './judge.ts'
 import { manifestJson } from './manifest.ts'
+import type { Payer } from './payer.ts'
 
 /** Keeps a document for an account, pinned under a name; answers its CID. */
 type KeepDocument = (
@@ -35,6 +39,8 @@ export interface PerformParts {
   pool?: ProviderPool | undefined
   /** Undefined: nothing is anchored. */
   anchors?: Anchors | undefined
+  /** Of anchors; undefined when there is no chain. */
+  payer?: Payer | undefined
   /** Silence after which holders that have not answered are not waited for. @default 1 min */
   patienceMs?: number | undefined
   signal: AbortSignal
@@ -48,6 +54,8 @@ export interface Anchors {
   replaceAfterMs?: number
   /** How often the chain is looked at for what became of one. @default 4 s */
   lookMs?: number
+  /** An anchor of which nothing could be sent for so long has failed. @default 24 h */
+  giveUpAfterMs?: number
 }
 
 const PATIENCE_MS = MINUTE_MS
@@ -56,13 +64,12 @@ const MOST_CONTENTS = 10_000
 /** Roots that are judged together: some tens of milliseconds of checking signatures. */
 const SLICE = 25
 const ANSWERS_PAUSE_MS = SECOND_MS / 2
-const ANCHOR_PAUSE_MS = 4 * SECOND_MS
 
 /**
  * Does what is due next for a proof.
  * @returns after how many milliseconds to come again
- * @throws CONFLICT when another process has taken it over; UNPROCESSABLE when it cannot be made; RpcFailure; what `keep`
- *   throws; the signal's reason
+ * @throws CONFLICT when another process has taken it over; UNPROCESSABLE when it cannot be made; RpcFailure;
+ *   AnchorHindrance; what `keep` throws; the signal's reason
  */
 export async function performProof(proof: LeasedProof, parts: PerformParts): Promise<number | 'done'> {
   const steps: Record<ProofState, (proof: LeasedProof, parts: PerformParts) => Promise<number | 'done'>> = {
@@ -90,7 +97,13 @@ async function challenge(proof: LeasedProof, { db, wakes, pool, signal }: Perfor
 async function drawSeed(pool: ProviderPool | undefined, signal: AbortSignal): Promise<ChallengeSource> {
   if (pool === undefined) return { kind: 'random', value: hexOf(randomBytes(32)) }
   // One that stays, so that it can be looked up for as long as the proof is shown.
-  const { number, hash } = await pinBlock(pool, 'finalized', { signal })
+  const block = await pinBlock(pool, 'finalized', { signal })
+  const ageSeconds = Date.now() / SECOND_MS - (await blockTime(pool, block, { signal }))
+  if (ageSeconds > MOST_SEED_AGE_SECONDS / 2) {
+    const hours = Math.floor(ageSeconds / 3_600)
+    throw new RpcFailure('behind', `The newest finalised block is ${hours} h old: a challenge by it would show little.`)
+  }
+  const { number, hash } = block
   return { kind: 'block', number: Number(number), hash }
 }
 
@@ -152,11 +165,10 @@ async function newestCheck({ id }: LeasedProof, db: Database): Promise<number> {
   return newest
 }
 
-async function anchor(proof: LeasedProof, { db, pool, anchors, signal }: PerformParts): Promise<number | 'done'> {
-  if (pool === undefined || anchors === undefined) throw unanchorable(proof.anchorKind)
-  const { key, replaceAfterMs, lookMs = ANCHOR_PAUSE_MS } = anchors
-  const isFinal = await advanceAnchor(proof, { db, pool, key, replaceAfterMs, signal })
-  if (!isFinal) return lookMs
+async function anchor(proof: LeasedProof, { db, pool, payer, signal }: PerformParts): Promise<number | 'done'> {
+  if (pool === undefined || payer === undefined) throw unanchorable(proof.anchorKind)
+  const next = await advanceAnchor(proof, { db, pool, payer, signal })
+  if (next !== 'final') return next
   await finishProof(db, proof)
   return 'done'
 }

@@ -8,7 +8,17 @@ import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import type { AnchorKind, ProofFile } from '../../services/core/proof/proof-file.ts'
 import { startChain, type TestChain } from '../support/anvil.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
-import { askForProof, fileOf, proofIn, startHolders, TEST_KEY, withProver, type Holders } from '../support/proofs.ts'
+import { makeProofFile } from '../support/proof-file.ts'
+import {
+  askForProof,
+  fileOf,
+  proofIn,
+  startHolders,
+  TEST_KEY,
+  withProver,
+  type Holders,
+  type ProofView,
+} from '../support/proofs.ts'
 import { runCli, type Ran } from '../support/run-cli.ts'
 import { until } from '../support/until.ts'
 
@@ -90,6 +100,56 @@ suite('proof verify', { timeout: 180_000 }, () => {
     assert.ok(statement)
     const late = { ...proof, statements: [{ ...statement, validUntil: statement.checkedAt }] }
     assert.equal((await verify(late)).exitCode, 5)
+  })
+
+  test('refuses a proof from the future, and one that was no longer valid when it was signed', async () => {
+    const now = Math.floor(Date.now() / 1_000)
+    const size = { roots: 1, holders: 2 }
+    assert.equal((await verify(await makeProofFile(size))).exitCode, 0)
+    const future = await verify(await makeProofFile({ ...size, takenAt: now + 3_600 }))
+    assert.deepEqual([future.exitCode, /taken in the future/.test(future.stderr)], [5, true], future.stderr)
+    const late = await makeProofFile({ ...size, checkedAt: now - 100, validSeconds: 50 })
+    const { exitCode, stdout } = await verify(late, '--json')
+    assert.deepEqual([exitCode, /no longer valid when it was signed/.test(stdout)], [5, true], stdout)
+  })
+
+  test('refuses what was checked before the block of its challenge was there, or long after that', async () => {
+    const hour = 3_600
+    const start = Math.floor(Date.now() / 1_000) - 48 * hour
+    await using old = await startChain(['--timestamp', String(start)])
+    const genesis = await old.rpc.call({ method: 'eth_getBlockByNumber', params: ['0x0', false] })
+    const { hash, timestamp } = genesis as { hash: Hex; timestamp: Hex }
+    assert.equal(Number(timestamp), start)
+    const checkedAfter = async (seconds: number): Promise<Ran> => {
+      const seed = { kind: 'block' as const, number: 0, hash }
+      const times = { takenAt: start + seconds, validSeconds: 72 * hour }
+      const proof = await makeProofFile({ roots: 1, holders: 2, seed, chainId: 31_337, ...times })
+      return await verify(proof, '--rpc', old.url)
+    }
+    const cases: readonly [seconds: number, says: RegExp | undefined][] = [
+      [-121, /checked 121 s before the block of its challenge was there/],
+      [-120, undefined],
+      [15 * 60, undefined],
+      [24 * hour, undefined],
+      [24 * hour + 1, /the block of its challenge was known 24 h before it was checked/],
+    ]
+    for (const [seconds, says] of cases) {
+      const { exitCode, stderr } = await checkedAfter(seconds)
+      assert.equal(exitCode, says === undefined ? 0 : 5, `${seconds}: ${stderr}`)
+      if (says !== undefined) assert.match(stderr, says)
+    }
+    // The service does not make such proofs either.
+    const root = await holders.pin(`content ${made++}`)
+    const { id } = await askForProof(api, { pins: [String(root)] })
+    await withProver(api, { pool: new ProviderPool([{ name: 'old', url: old.url }]) }, async () => {
+      const { state, hindrance } = await until('a hindrance', async () => {
+        const view = await api.json<ProofView>('GET', `/v1/proofs/${id}`)
+        return view.hindrance !== null && view
+      })
+      assert.equal(state, 'queued')
+      assert.match(hindrance?.message ?? '', /newest finalised block is 48 h old/)
+    })
+    await api.db.run('delete from proof where id = $1', [id])
   })
 
   for (const kind of KINDS) {

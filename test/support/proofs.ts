@@ -24,6 +24,7 @@ export interface ProofView {
   state: string
   statements: number
   error: { code: string; message: string } | null
+  hindrance: { code: string; message: string; since: string; triedAgainAt: string } | null
   refused: { cid: string; isStated: boolean; refused: { node: string; reason: string }[] }[]
   anchor: { state: string; transaction: string | null; block: { number: number; hash: string } | null } | null
 }

@@ -13,16 +13,30 @@ export async function runCli(
     environment = {},
     signal = new AbortController().signal,
     isTTY = false,
-  }: { environment?: Record<string, string>; signal?: AbortSignal; isTTY?: boolean } = {},
+    heard,
+  }: {
+    environment?: Record<string, string>
+    signal?: AbortSignal
+    isTTY?: boolean
+    /** Called with what is written to standard error, as it happens. */
+    heard?: (text: string) => void
+  } = {},
 ): Promise<Ran> {
   const stdout = capture(isTTY)
-  const stderr = capture(isTTY)
+  const stderr = capture(isTTY, heard)
   const surroundings = { environment: { HOLDFAST_DATA: '/nonexistent', ...environment }, signal }
   const exitCode = await runProgram(words, { stdout, stderr, ...surroundings })
   return { exitCode, stdout: stdout.text(), stderr: stderr.text() }
 }
 
-function capture(isTTY: boolean): { write(text: string): void; isTTY: boolean; text: () => string } {
+function capture(
+  isTTY: boolean,
+  heard?: (text: string) => void,
+): { write(text: string): void; isTTY: boolean; text: () => string } {
   let written = ''
-  return { isTTY, write: (text) => void (written += text), text: () => written }
+  const write = (text: string): void => {
+    written += text
+    heard?.(text)
+  }
+  return { isTTY, write, text: () => written }
 }

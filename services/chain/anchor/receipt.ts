@@ -2,6 +2,7 @@ import type { Abortable } from '../../core/block-source.ts'
 import { bytesOfHex, numberOfHex, type Hex } from '../hex.ts'
 import type { ChainBlock } from '../pin-block.ts'
 import type { ProviderPool } from '../provider-pool.ts'
+import type { Provider } from '../provider.ts'
 import { RpcFailure } from '../rpc-failure.ts'
 import type { AnchorLog } from './anchor-call.ts'
 
@@ -14,14 +15,29 @@ export interface Receipt {
   logs: AnchorLog[]
 }
 
-/** Undefined while the transaction is in no block. @throws RpcFailure */
+/** Undefined while the transaction is in no block; as many providers say so as have to agree. @throws RpcFailure */
 export async function receiptOf(
   pool: ProviderPool,
   hash: string,
   { signal }: Abortable = {},
 ): Promise<Receipt | undefined> {
-  const call = { method: 'eth_getTransactionReceipt', params: [hash] }
-  const found = await pool.ask((provider, aborted) => provider.call(call, aborted), signal ? { signal } : {})
+  return await pool.agreed((provider, aborted) => receiptBy(provider, hash, aborted), fingerprint, signal && { signal })
+}
+
+/** Providers add what they like to a receipt, and to its logs. */
+function fingerprint(receipt: Receipt | undefined): string {
+  if (receipt === undefined) return ''
+  const { block, from, hasSucceeded, logs } = receipt
+  const said = logs.map(({ address, topics }) => [address.toLowerCase(), topics])
+  return JSON.stringify([block.hash, from, hasSucceeded, said])
+}
+
+async function receiptBy(
+  provider: Provider,
+  hash: string,
+  signal: AbortSignal | undefined,
+): Promise<Receipt | undefined> {
+  const found = await provider.call({ method: 'eth_getTransactionReceipt', params: [hash] }, signal)
   if (found === null || found === undefined) return undefined
   const { blockNumber, blockHash, from, status, logs } = found as Record<string, unknown>
   const number = numberOfHex(blockNumber)

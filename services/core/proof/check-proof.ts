@@ -5,6 +5,7 @@ import { sourceText } from './challenge.ts'
 import { rootOf } from './merkle-tree.ts'
 import { holdersRoot, isHolderSigned } from './possession.ts'
 import type { ProofFile, StatementOfProof } from './proof-file.ts'
+import { CLOCK_SECONDS } from './seed-time.ts'
 import { hexOf, keccak, rootDigest, statementHash, type PinStatement, type SignedRoot } from './typed-data.ts'
 
 /** What does not hold of a proof, in words. */
@@ -28,6 +29,7 @@ export function checkStatements(proof: ProofFile, nowSeconds: number): ProofProb
     const found = isTwice ? ['it stands there twice'] : problemsOf(proof, statement, nowSeconds)
     return found.map((problem) => ({ cid: statement.cid, problem }))
   })
+  if (proof.takenAt > nowSeconds + CLOCK_SECONDS) problems.push({ problem: 'it was taken in the future' })
   if (proof.statements.length > proof.leaves) problems.push({ problem: 'there are more statements than were signed' })
   return problems
 }
@@ -69,6 +71,7 @@ function problemsOf(proof: ProofFile, statement: StatementOfProof & { path: stri
     [new Set(holders.map(({ node }) => node)).size === replicas, 'it has another number of copies than it says'],
     [holders.every(({ bytes }) => bytes === size), 'its holders speak of another size'],
     [checkedAt <= proof.takenAt && checkedAt < validUntil, 'its times are in no order'],
+    [proof.takenAt <= validUntil, 'it was no longer valid when it was signed'],
     [nowSeconds <= validUntil, `it was valid until ${new Date(validUntil * 1_000).toISOString()}`],
   ]
   return checks.flatMap(([holds, problem]) => (holds ? [] : [problem]))

@@ -52,7 +52,9 @@ export const ProofAnchor = z.strictObject({
   publisher: Address,
   transaction: Word.nullable().describe('Null: not sent yet, or somebody else anchored this root'),
   block: z.strictObject({ number: Count, hash: Word }).nullable(),
-  state: z.enum(['pending', 'included', 'final']).describe('`final` when its block is finalised'),
+  state: z
+    .enum(['pending', 'included', 'final', 'failed'])
+    .describe('`final` when its block is finalised; `failed`: given up, so it is anchored nowhere'),
 })
 export type ProofAnchor = z.infer<typeof ProofAnchor>
 
