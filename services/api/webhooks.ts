@@ -9,12 +9,14 @@ import {
   listDeliveries,
   listWebhooks,
   replaceWebhook,
+  rotateWebhookSecret,
   testWebhook,
   type SavedWebhook,
 } from '../catalog/webhooks.ts'
 import { HoldfastError } from '../core/errors.ts'
 import { EVENT_TYPES } from '../core/events.ts'
 import { webhookSecretText } from '../core/webhook-signature.ts'
+import { DAY_MS, parseDurationMs } from '../core/units.ts'
 import { webhookUrlProblem } from '../core/webhook-url.ts'
 import { EMPTY, json } from '../runtime/http/route.ts'
 import { route, type ApiRoute } from './route.ts'
@@ -50,6 +52,22 @@ const webhookShape = {
   failingSince: z.string().nullable().describe('Since then every attempt has failed'),
   waiting: z.number().describe('Events that are still to be told'),
 }
+
+/** Receivers take a new secret over when somebody deploys them. */
+const LONGEST_OVERLAP_MS = 30 * DAY_MS
+
+const Rotation = z
+  .strictObject({
+    keepOld: z
+      .string()
+      .refine(
+        (text) => (parseDurationMs(text) ?? Infinity) <= LONGEST_OVERLAP_MS,
+        'a duration of at most 30d, such as 24h',
+      )
+      .default('24h')
+      .describe('How long the secret before signs beside the new one; 0s when it has leaked'),
+  })
+  .meta({ id: 'SecretRotation' })
 
 const Webhook = z.object(webhookShape).meta({ id: 'Webhook', description: 'A URL that is told what happens' })
 
@@ -90,6 +108,10 @@ export function webhookRoutes({ db, wakes, seal, allowsLoopbackWebhooks = false 
     const problem = webhookUrlProblem(url, { allowsLoopback: allowsLoopbackWebhooks })
     if (problem !== undefined) throw new HoldfastError('BAD_REQUEST', `The URL cannot be told anything. ${problem}`)
   }
+  const sealOf = (): Seal => {
+    if (seal !== undefined) return seal
+    throw new HoldfastError('NOT_IMPLEMENTED', 'Webhooks need HOLDFAST_SECRETS_KEY on the control plane.')
+  }
   return [
     route(
       {
@@ -101,11 +123,8 @@ export function webhookRoutes({ db, wakes, seal, allowsLoopbackWebhooks = false 
         answers: { 201: MadeWebhook },
       },
       async ({ caller, body }) => {
-        if (seal === undefined) {
-          throw new HoldfastError('NOT_IMPLEMENTED', 'Webhooks need HOLDFAST_SECRETS_KEY on the control plane.')
-        }
         refuseUrl(body.url)
-        const { webhook, secret } = await createWebhook(db, caller.tenantId, { ...body, seal })
+        const { webhook, secret } = await createWebhook(db, caller.tenantId, { ...body, seal: sealOf() })
         return { status: 201, body: { ...shown(webhook), secret: webhookSecretText(secret) } }
       },
     ),
@@ -169,6 +188,22 @@ export function webhookRoutes({ db, wakes, seal, allowsLoopbackWebhooks = false 
       async ({ caller, params }) => {
         if (!(await deleteWebhook(db, caller.tenantId, params.id))) noWebhook()
         return { status: 204 }
+      },
+    ),
+    route(
+      {
+        method: 'POST',
+        path: '/v1/webhooks/{id}:rotate',
+        summary: 'Give a webhook a new secret, which is shown once; the one before signs beside it for a while',
+        access: 'webhooks:write',
+        params: WebhookPath,
+        body: json(Rotation),
+        answers: { 200: MadeWebhook },
+      },
+      async ({ caller, params, body }) => {
+        const rotation = { keepOldMs: parseDurationMs(body.keepOld) ?? 0, seal: sealOf() }
+        const { webhook, secret } = (await rotateWebhookSecret(db, caller.tenantId, params.id, rotation)) ?? noWebhook()
+        return { status: 200, body: { ...shown(webhook), secret: webhookSecretText(secret) } }
       },
     ),
     route(

@@ -24,8 +24,8 @@ export interface TakenWebhook {
   id: string
   tenantId: number
   url: string
-  /** Undefined: it was sealed with another key. */
-  secret: Buffer | undefined
+  /** The present one, then the one before for as long as it is kept; none when they were sealed with another key. */
+  secrets: Buffer[]
   lease: string
   /** Attempts that failed since one was answered well. */
   failures: number
@@ -35,7 +35,7 @@ export interface TakenWebhook {
 
 /** Takes the webhook that has waited longest of those that are to be told something. */
 export async function takeWebhook(sql: Sql, seal: Seal): Promise<TakenWebhook | undefined> {
-  const [row] = await sql.query<Omit<TakenWebhook, 'secret'> & { secret: Buffer }>(
+  const [row] = await sql.query<Omit<TakenWebhook, 'secrets'> & { sealed: Buffer[] }>(
     `with ready as (
        select w.id from webhook w
         where w.due_at <= now() and w.lease_until <= now()
@@ -43,19 +43,21 @@ export async function takeWebhook(sql: Sql, seal: Seal): Promise<TakenWebhook | 
         order by w.due_at limit 1 for no key update skip locked)
      update webhook w set lease = w.lease + 1, lease_until = now() + make_interval(secs => $2 / 1000.0)
        from ready where w.id = ready.id
-     returning w.id, w.tenant_id as "tenantId", w.url, w.secret, w.lease, w.failures,
+     returning w.id, w.tenant_id as "tenantId", w.url, w.lease, w.failures,
+               array_remove(array[w.secret, case when w.old_secret_until > now() then w.old_secret end], null) as sealed,
                floor(extract(epoch from now()))::float8 as "nowSeconds"`,
     [TENANT_SHARE, LEASE_MS],
   )
   if (row === undefined) return undefined
-  return { ...row, secret: opened(seal, row) }
+  const { sealed, ...webhook } = row
+  return { ...webhook, secrets: sealed.flatMap((secret) => opened(seal, row.id, secret)) }
 }
 
-function opened(seal: Seal, { id, secret }: { id: string; secret: Buffer }): Buffer | undefined {
+function opened(seal: Seal, id: string, secret: Buffer): Buffer[] {
   try {
-    return seal.open(secret, about(id))
+    return [seal.open(secret, about(id))]
   } catch {
-    return undefined
+    return []
   }
 }
 

@@ -103,6 +103,26 @@ export async function replaceWebhook(
   return webhook
 }
 
+/**
+ * Gives a webhook a new secret, which is in the answer and is not shown again. The one before signs beside it for
+ * `keepOldMs`; one before that, no more.
+ */
+export async function rotateWebhookSecret(
+  sql: Sql,
+  tenantId: number,
+  id: string,
+  { keepOldMs, seal }: { keepOldMs: number; seal: Seal },
+): Promise<{ webhook: SavedWebhook; secret: Buffer } | undefined> {
+  const secret = randomBytes(SECRET_BYTES)
+  const [webhook] = await sql.query<SavedWebhook>(
+    `update webhook w set secret = $3, old_secret = case when $4::float8 > 0 then w.secret end,
+            old_secret_until = now() + make_interval(secs => $4 / 1000.0)
+      where w.tenant_id = $1 and w.id = $2 returning ${COLUMNS}`,
+    [tenantId, id, seal.close(secret, about(id)), keepOldMs],
+  )
+  return webhook && { webhook, secret }
+}
+
 /** Answers whether the tenant had it. It is told nothing more but what is on its way. */
 export async function deleteWebhook(sql: Sql, tenantId: number, id: string): Promise<boolean> {
   return (await sql.run('delete from webhook where tenant_id = $1 and id = $2', [tenantId, id])) > 0

@@ -73,6 +73,26 @@ const rm: Command = {
   },
 }
 
+const rotate: Command = {
+  name: 'webhook rotate',
+  operands: '<id>',
+  summary: 'Give a webhook a new secret, which is shown once',
+  options: {
+    'keep-old': {
+      type: 'string',
+      default: '24h',
+      help: 'how long the one before signs beside it; 0s when it has leaked',
+    },
+  },
+  async run({ operands, flags, output, signal, api }) {
+    const path = `${pathOf(only(operands, 'the id of a webhook'))}:rotate`
+    const keepOld = textFlag(flags, 'keep-old')
+    const made = await (await api()).post<WebhookView & { secret: string }>(path, { keepOld }, { signal })
+    print(output, made, ({ secret }) => secret)
+    note(output, `The secret is not shown again. Messages are signed by the one before, too, for ${keepOld}.`)
+  },
+}
+
 const test: Command = {
   name: 'webhook test',
   operands: '<id>',
@@ -126,4 +146,4 @@ function pathOf(id: string): string {
   return `/v1/webhooks/${encodeURIComponent(id)}`
 }
 
-export const webhookCommands: readonly Command[] = [add, ls, rm, test, deliveries]
+export const webhookCommands: readonly Command[] = [add, ls, rm, rotate, test, deliveries]

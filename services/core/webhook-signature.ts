@@ -16,15 +16,19 @@ export interface WebhookMessage {
   body: string
 }
 
-/** The headers by which a receiver knows that a message is ours, and that it has not seen it before. */
+/**
+ * The headers by which a receiver knows that a message is ours, and that it has not seen it before.
+ * @param secrets a receiver has one of them
+ */
 export function webhookHeaders(
-  secret: Uint8Array,
+  secrets: readonly Uint8Array[],
   { id, timestampSeconds, body }: WebhookMessage,
 ): Record<'webhook-id' | 'webhook-timestamp' | 'webhook-signature', string> {
-  const signature = createHmac('sha256', secret).update(`${id}.${timestampSeconds}.${body}`).digest('base64')
+  const signed = `${id}.${timestampSeconds}.${body}`
+  const signatures = secrets.map((secret) => `v1,${createHmac('sha256', secret).update(signed).digest('base64')}`)
   return {
     'webhook-id': id,
     'webhook-timestamp': String(timestampSeconds),
-    'webhook-signature': `v1,${signature}`,
+    'webhook-signature': signatures.join(' '),
   }
 }

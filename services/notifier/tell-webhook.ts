@@ -52,14 +52,14 @@ export async function tellWebhook(webhook: TakenWebhook, options: TellOptions): 
 /** Undefined when the process stops meanwhile: then nobody knows. */
 async function attempt(
   { eventId, event }: DueDelivery,
-  { url, secret, nowSeconds }: TakenWebhook,
+  { url, secrets, nowSeconds }: TakenWebhook,
   { sending, signal }: TellOptions,
 ): Promise<AttemptOutcome | undefined> {
-  if (secret === undefined) {
+  if (secrets.length === 0) {
     return { eventId, httpStatus: null, error: 'The secret cannot be opened with the present HOLDFAST_SECRETS_KEY.' }
   }
   const body = JSON.stringify(event)
-  const headers = webhookHeaders(secret, { id: event.id, timestampSeconds: nowSeconds, body })
+  const headers = webhookHeaders(secrets, { id: event.id, timestampSeconds: nowSeconds, body })
   try {
     const httpStatus = await send(url, { body, headers, signal }, sending)
     const isWell = httpStatus >= 200 && httpStatus < 300

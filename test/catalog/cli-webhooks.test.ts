@@ -27,6 +27,7 @@ test('a webhook is made, listed, tried out, looked into and removed', async () =
     [id, receiver.url, 'name.ending name.ended', '0', ''].join('\t').trim(),
   )
   assert.equal(await says(api, 'webhook', 'test', id), 'delivered, answered 200')
+  assert.match(await says(api, 'webhook', 'rotate', id, '--keep-old', '0s'), /^whsec_/)
   receiver.answer = (_request, response) => response.writeHead(401).end()
   const failed = await holdfast(api, 'webhook', 'test', id)
   assert.equal(failed.exitCode, EXIT.failure)

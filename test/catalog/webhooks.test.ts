@@ -78,6 +78,37 @@ test('a webhook is told what happens, signed by a secret that is shown once and 
   assert.equal(row?.secret.includes(Buffer.from(secret.slice('whsec_'.length), 'base64')), false)
 })
 
+test('a new secret signs beside the one before, until that has had its time or has leaked', async () => {
+  await using api = await openTestApi()
+  await using receiver = await receive()
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api))
+  const { id, secret } = await make(api, receiver.url)
+  const rotate = async (keepOld?: string): Promise<string> => {
+    const body = keepOld === undefined ? {} : { keepOld }
+    return (await api.json<Webhook>('POST', `/v1/webhooks/${id}:rotate`, { body })).secret
+  }
+  /** Which of the secrets the next message is signed by. */
+  const signers = async (...secrets: string[]): Promise<boolean[]> => {
+    const before = receiver.received.length
+    await raise(api, 'something')
+    const message = await until('a message', () => receiver.received[before])
+    return secrets.map((candidate) => isSigned(message, candidate))
+  }
+  const second = await rotate()
+  assert.deepEqual(await signers(secret, second), [true, true])
+  await api.db.run(`update webhook set old_secret_until = now()`)
+  assert.deepEqual(await signers(secret, second), [false, true])
+  const third = await rotate('1h')
+  const fourth = await rotate('0s')
+  assert.deepEqual(await signers(second, third, fourth), [false, false, true])
+  for (const keepOld of ['31d', 'soon']) {
+    assert.equal((await api.send('POST', `/v1/webhooks/${id}:rotate`, { body: { keepOld } })).status, 400)
+  }
+  const foreign = await api.send('POST', `/v1/webhooks/${id}:rotate`, { body: {}, token: api.otherToken })
+  assert.equal(foreign.status, 404)
+})
+
 test('a webhook gets the types that it asked for, and nothing of another account', async () => {
   await using api = await openTestApi()
   await using receiver = await receive()

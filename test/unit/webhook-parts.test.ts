@@ -13,11 +13,21 @@ test('the example of the libraries of Standard Webhooks is signed as there', () 
     timestampSeconds: 1_614_265_330,
     body: '{"test": 2432232314}',
   }
-  assert.deepEqual(webhookHeaders(secret, message), {
+  assert.deepEqual(webhookHeaders([secret], message), {
     'webhook-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
     'webhook-timestamp': '1614265330',
     'webhook-signature': 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
   })
+})
+
+test('while a secret gives way to another, a message has a signature of each', () => {
+  const message = { id: 'one', timestampSeconds: 1, body: '{}' }
+  const of = (...secrets: string[]): string =>
+    webhookHeaders(
+      secrets.map((secret) => Buffer.from(secret)),
+      message,
+    )['webhook-signature']
+  assert.equal(of('new', 'old'), `${of('new')} ${of('old')}`)
 })
 
 test('ids of events are read back, and nothing else is taken for one', () => {
