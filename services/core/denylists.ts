@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { decodeCid } from './cid.ts'
 import type { Denial, Denylist } from './denylist.ts'
+import { HoldfastError } from './errors.ts'
 import { RecentMap } from './recent-map.ts'
 
 /**
@@ -20,6 +21,12 @@ const NEVER_DENIED: ReadonlySet<string> = new Set(
 )
 
 const REMEMBERED_BLOCKS = 20_000
+
+/** CONTENT_DENIED, or CONTENT_DENIED_BY_LAW. */
+export function denied({ list, status }: Denial): HoldfastError {
+  const code = status === 451 ? 'CONTENT_DENIED_BY_LAW' : 'CONTENT_DENIED'
+  return new HoldfastError(code, `This content is on the denylist ${list}.`)
+}
 
 /**
  * All lists that are in force. Any of them can deny; an exception counts only within its own list. Answers for blocks

@@ -1,6 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { cidKey } from '../core/cid.ts'
 import type { Denial } from '../core/denylist.ts'
+import { denied } from '../core/denylists.ts'
 import { HoldfastError } from '../core/errors.ts'
 import type { Grantor } from '../core/restricted-roots.ts'
 import type { RulesInForce } from '../core/rules-in-force.ts'
@@ -158,8 +159,7 @@ export class Guard {
   #refuse(denial: Denial | undefined): void {
     if (denial === undefined) return
     this.#options.onDenied?.(denial)
-    const code = denial.status === 451 ? 'CONTENT_DENIED_BY_LAW' : 'CONTENT_DENIED'
-    throw new HoldfastError(code, `This content is on the denylist ${denial.list} of this gateway.`)
+    throw denied(denial)
   }
 
   /** Undefined for content that everybody may read. */

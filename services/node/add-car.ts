@@ -11,6 +11,8 @@ export interface AddCarOptions {
   store: BlockStore
   maxBytes: number
   signal: AbortSignal
+  /** Throws for a root that is not to be held. */
+  refuse: (root: CID) => void
 }
 
 /** Nothing is fetched here: what a CAR leaves out is for the network to find, later. */
@@ -19,11 +21,12 @@ const NOBODY = { block: () => Promise.resolve(undefined) }
 /**
  * Takes a CAR with one root. A complete DAG (with what the store has already) is committed; of an incomplete one the
  * blocks are kept for the grace time, uncounted, so that a later pin need not fetch them.
- * @throws what `readCar` throws; INVALID_CAR when there is not exactly one root; DAG_TOO_LARGE, DAG_TOO_DEEP,
+ * @throws what `readCar` throws; INVALID_CAR when there is not exactly one root; what `refuse` throws; DAG_TOO_LARGE, DAG_TOO_DEEP,
  *   MALFORMED_BLOCK when the DAG is not one that we hold
  */
 export async function addCar(body: AsyncIterable<Uint8Array>, options: AddCarOptions): Promise<Omit<Intaken, 'epoch'>> {
   const { root, received } = await receive(body, options)
+  options.refuse(root)
   const manifest = await manifestOf(root, options)
   if (manifest === undefined) return incomplete(root, received)
   const { bytes, blocks } = await options.batch.commitRoot(root, manifest)

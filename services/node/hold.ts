@@ -65,6 +65,8 @@ const PERMANENT: readonly ErrorCode[] = [
   'BLOCK_TOO_LARGE',
   'DAG_TOO_DEEP',
   'DAG_TOO_LARGE',
+  'CONTENT_DENIED',
+  'CONTENT_DENIED_BY_LAW',
 ]
 
 export function isPermanent(error: unknown): boolean {

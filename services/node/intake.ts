@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { CID } from 'multiformats/cid'
 import type { BlockBatch, BlockStore, StoredRoot } from '../blocks/contract.ts'
+import { denied } from '../core/denylists.ts'
 import { HoldfastError } from '../core/errors.ts'
+import type { RulesInForce } from '../core/rules-in-force.ts'
 import { addFile } from '../dag/add-file.ts'
 import { addDirectory } from '../dag/add-directory.ts'
 import { DEFAULT_PROFILE, profileNamed, type ProfileName } from '../dag/profile.ts'
@@ -18,6 +21,8 @@ export interface IntakeOptions {
   epoch: () => number
   /** Files and folders of one form. @default 65,536 */
   maxParts?: number
+  /** Roots that are denied are not committed. */
+  rules: Pick<RulesInForce, 'denylists'>
   log: Log
 }
 
@@ -91,8 +96,12 @@ interface Adding {
 
 async function add(upload: Upload, adding: Adding): Promise<Omit<Intaken, 'epoch'>> {
   const { request, body, batch, signal, options } = adding
+  const refuse = (root: CID): void => {
+    const denial = options.rules.denylists.block(root)
+    if (denial !== undefined) throw denied(denial)
+  }
   if (upload.kind === 'car')
-    return await addCar(body, { batch, store: options.store, signal, maxBytes: upload.maxBytes })
+    return await addCar(body, { batch, store: options.store, signal, maxBytes: upload.maxBytes, refuse })
   if (upload.kind === 'blocks') return await addBlocks(body, { batch, signal })
   const { profile } = upload
   const form = { contentType: request.headers['content-type'] ?? '', maxParts: options.maxParts }
@@ -100,6 +109,7 @@ async function add(upload: Upload, adding: Adding): Promise<Omit<Intaken, 'epoch
     upload.kind === 'file'
       ? await addFile(body, batch, { profile, signal })
       : await addDirectory(readForm(body, form), batch, { profile, signal })
+  refuse(root)
   const stored = await batch.commitRoot(root, manifest)
   return { cid: root.toString(), profile, size, ...figures(stored), complete: true }
 }

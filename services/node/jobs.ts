@@ -1,6 +1,8 @@
 import { CID } from 'multiformats/cid'
 import type { BlockStore } from '../blocks/contract.ts'
+import { denied } from '../core/denylists.ts'
 import { HoldfastError, hasCode } from '../core/errors.ts'
+import type { RulesInForce } from '../core/rules-in-force.ts'
 import type { Work } from '../core/sync.ts'
 import { SECOND_MS } from '../core/units.ts'
 import type { Log } from '../runtime/log.ts'
@@ -16,6 +18,8 @@ export interface JobsOptions {
   client: TransferClient
   peer: Pick<PeerClient, 'fetch' | 'provide'>
   outbox: Outbox
+  /** Roots that are denied are not taken on; what is held stays. */
+  rules: Pick<RulesInForce, 'denylists'>
   log: Log
 }
 
@@ -117,6 +121,11 @@ export class Jobs implements AsyncDisposable {
   #open(work: Work): Job | undefined {
     try {
       const root = CID.parse(work.root)
+      const denial = work.verb === 'hold' && this.#options.rules.denylists.block(root)
+      if (denial && this.#options.store.root(root) === undefined) {
+        this.#fail(work, denied(denial))
+        return undefined
+      }
       const stop = new AbortController()
       const job = { work, root, stop, isNews: true, phase: 'waiting', bytes: 0, blocks: 0, toldAt: performance.now() }
       this.#jobs.set(work.lease, job)

@@ -95,14 +95,14 @@ export async function runNode(config: NodeConfig, dependencies: NodeDependencies
       directory,
       host: config.host,
       port: config.transferPort,
-      routes: [intake({ store, log, epoch: () => epoch }), dhtValues(peer.client), topicValues(peer.client)],
+      routes: [intake({ store, rules, log, epoch: () => epoch }), dhtValues(peer.client), topicValues(peer.client)],
       ...(config.repairBytesPerSecond === undefined ? {} : { bulkBytesPerSecond: config.repairBytesPerSecond }),
     }),
   )
   const gateway = opened.use(await dependencies.startGateway({ store, transferClient, directory, rules, peer }))
   const names = await NamesFeed.open(join(config.folder, 'names-feed.json'), gateway.names, { log })
   const outbox = new Outbox()
-  const jobs = opened.use(new Jobs({ store, client: transferClient, peer: peer.client, outbox, log }))
+  const jobs = opened.use(new Jobs({ store, client: transferClient, peer: peer.client, outbox, rules, log }))
   const possessions = opened.use(new Possessions({ store, identity, outbox, log }))
   const beats = new BeatSource({ store, peer: peer.client, capacityBytes: config.capacityBytes })
 

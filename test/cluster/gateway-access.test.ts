@@ -6,9 +6,11 @@ import { CID } from 'multiformats/cid'
 import { signUrl } from '../../services/core/signed-url.ts'
 import { retrieve } from '../../services/swarm/retrieve.ts'
 import { Cluster, type ReadyNode } from '../support/cluster.ts'
+import { rawCid } from '../support/cids.ts'
 import { seededBytes } from '../support/random-bytes.ts'
 import { openTestPeer } from '../support/test-peer.ts'
 import { until } from '../support/until.ts'
+import { failure } from '../support/web.ts'
 
 /** What is saved has to be in force everywhere by then. */
 const LIVE_WITHIN_MS = 5_000
@@ -71,6 +73,32 @@ test('a denylist is in force on every node within seconds, and ends as fast', as
   await everywhere(`/ipfs/${cid}`, 451)
   assert.equal((await cluster.api('/v1/denylists/own', { method: 'DELETE' })).status, 204)
   await everywhere(`/ipfs/${cid}`, 200)
+})
+
+test('what is denied is neither uploaded nor pinned, and what was pinned before stays', async () => {
+  const bytes = seededBytes(34, 10_000)
+  const held = await cluster.upload(seededBytes(35, 10_000))
+  await cluster.pinned(held.pin.requestid, 3)
+  await putList('own', `/ipfs/${rawCid(bytes).toString()}\n/ipfs/${held.cid}\n`)
+  await everywhere(`/ipfs/${held.cid}`, 410)
+  const refused = await cluster.api('/v1/uploads', { method: 'POST', body: Buffer.from(bytes) })
+  assert.equal(refused.status, 410)
+  assert.deepEqual(await failure(refused), {
+    reason: 'CONTENT_DENIED',
+    details: 'This content is on the denylist own.',
+  })
+  const { requestid } = await putJson<{ requestid: string }>('/psa/pins', 'POST', { cid: rawCid(bytes).toString() })
+  const failed = await until('the pin is failed', async () => {
+    const details = await cluster.details(requestid)
+    return details.status === 'failed' && details
+  })
+  assert.ok(failed.replicas.some(({ error }) => String(error).includes('on the denylist own')))
+  assert.ok(
+    failed.replicas.every(({ state }) => state !== 'verified'),
+    JSON.stringify(failed.replicas),
+  )
+  assert.equal((await cluster.details(held.pin.requestid)).status, 'pinned')
+  assert.equal((await cluster.api('/v1/denylists/own', { method: 'DELETE' })).status, 204)
 })
 
 test('restricted content opens by a token or a signed URL, on every node and for children too', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BlockStore } from '../../services/blocks/contract.ts'
 import { openBlockStore } from '../../services/blocks/store.ts'
+import { NO_RULES } from '../../services/core/rules-in-force.ts'
 import { intake } from '../../services/node/intake.ts'
 import { loadIdentity } from '../../services/runtime/identity.ts'
 import { openTransferServer } from '../../services/transfer/server.ts'
@@ -34,7 +35,7 @@ export async function openIntakeNode(
     node: () => undefined,
     roleOf: (key: string) => (knows && key === api.identity.publicKey ? ('controller' as const) : undefined),
   }
-  const routes = [intake({ store, log: memoryLog().log, epoch: () => 1 })]
+  const routes = [intake({ store, rules: NO_RULES, log: memoryLog().log, epoch: () => 1 })]
   const server = opening.use(
     await openTransferServer({ store, identity, directory, host: '127.0.0.1', port: 0, routes }),
   )

@@ -10,6 +10,7 @@ import { BeatSource } from '../../services/node/beat.ts'
 import { connectControl } from '../../services/node/control-client.ts'
 import { DirectoryFile } from '../../services/node/directory-file.ts'
 import { Inventory } from '../../services/node/inventory.ts'
+import { NO_RULES } from '../../services/core/rules-in-force.ts'
 import { Jobs, type JobsOptions } from '../../services/node/jobs.ts'
 import { Outbox } from '../../services/node/outbox.ts'
 import { openLog } from '../../services/runtime/log.ts'
@@ -64,7 +65,7 @@ async function withAgent(
   const outbox = new Outbox()
   const provided: string[] = []
   const peer = networkOf(await network?.(nodes), provided)
-  const jobs = nodes.use(new Jobs({ store: node.store, client, peer, outbox, log }))
+  const jobs = nodes.use(new Jobs({ store: node.store, client, peer, outbox, rules: NO_RULES, log }))
   const status = (): Promise<never> => Promise.reject(new HoldfastError('UNAVAILABLE', 'No peer process.'))
   const beats = new BeatSource({ store: node.store, peer: { status }, capacityBytes: undefined })
   const stop = new AbortController()

@@ -2,6 +2,7 @@ import { request } from 'node:https'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { NodeIdentity } from '../../services/core/node-key.ts'
+import { NO_RULES } from '../../services/core/rules-in-force.ts'
 import { intake } from '../../services/node/intake.ts'
 import type { Intaken } from '../../services/node/intake.ts'
 import { tlsOptions } from '../../services/transfer/tls.ts'
@@ -38,7 +39,7 @@ export class Intake implements AsyncDisposable {
     const store = nodes.use(await openBlockStore(join(nodes.folder, 'intake')))
     const [identity, controller] = await Promise.all([nodes.identity('intake'), nodes.identity('controller')])
     nodes.directory.roles.set(controller.publicKey, 'controller')
-    const routes = [intake({ store, log: openLog('silent', {}), epoch: () => 7, ...options })]
+    const routes = [intake({ store, rules: NO_RULES, log: openLog('silent', {}), epoch: () => 7, ...options })]
     const listen = { store, identity, directory: nodes.directory, host: '127.0.0.1', port: 0, routes }
     const server = nodes.use(await openTransferServer(listen))
     return new Intake(nodes, store, server.port, controller)
