@@ -45,7 +45,7 @@ export interface NewTouch {
 
 /**
  * Takes in new blocks with what their events touch.
- * @param isRange events may be missing: all tokens of the chain's guards are to be read again
+ * @param mayLack events may be missing, of these blocks or those before: all tokens of the chain's guards are to be read again
  * @param dropped numbers of blocks that need not be remembered any more
  * @throws CONFLICT when another process leads, or has taken a step from there
  */
@@ -57,12 +57,12 @@ export async function commitBlocks(
     blocks,
     dropped,
     touches,
-    isRange,
+    mayLack,
   }: {
     blocks: readonly SavedBlock[]
     dropped: readonly bigint[]
     touches: readonly NewTouch[]
-    isRange: boolean
+    mayLack: boolean
   },
 ): Promise<void> {
   await db.transaction(async (sql) => {
@@ -77,7 +77,7 @@ export async function commitBlocks(
       dropped.map(String),
     ])
     if (touches.length > 0) await addTouches(sql, from.chainId, touches)
-    if (isRange) await sql.run('update guard set full_due_at = now() where chain_id = $1', [from.chainId])
+    if (mayLack) await sql.run('update guard set full_due_at = now() where chain_id = $1', [from.chainId])
   })
 }
 
