@@ -78,6 +78,7 @@ const GuardWithFigures = Guard.extend({
 const Version = z
   .object({
     uri: z.string().nullable().describe('Without keys; null: the contract tells none'),
+    others: z.array(z.string()).describe('Its further URIs (ERC-7160)'),
     block: z.object({ number: z.string(), hash: z.string() }).describe('At which it was first read'),
     state: z.enum(['provisional', 'final', 'reorganised']),
     seenAt: z.string(),
@@ -220,9 +221,11 @@ function durationText(ms: number): string {
 }
 
 function shownVersion(version: SavedUri): z.input<typeof Version> {
-  const { uri, fromNumber, fromHash, seenAt, isFinal, isOrphan, supersededAt, releasedAt } = version
+  const { uri, extensions, fromNumber, fromHash, seenAt, isFinal, isOrphan, supersededAt, releasedAt } = version
+  const said = JSON.parse(extensions ?? '{}') as { uris?: string[] }
   return {
     uri: uri === null ? null : withoutSecrets(uri.toString('utf8').slice(0, MOST_SHOWN)),
+    others: (said.uris ?? []).map((other) => withoutSecrets(other.slice(0, MOST_SHOWN))),
     block: { number: fromNumber, hash: fromHash },
     state: isOrphan ? 'reorganised' : isFinal ? 'final' : 'provisional',
     seenAt,

@@ -59,6 +59,11 @@ export async function readTokenExtensions(
   return found
 }
 
+/** URIs of a token beside that which `tokenURI` answers. */
+export function furtherUris({ uris = [] }: TokenExtensions, uri: string | undefined): string[] {
+  return [...new Set(uris)].filter((other) => other !== uri)
+}
+
 /** Whether a file is another than the contract says; of algorithms that nobody here knows nothing can be said. */
 export function hasOtherDigest(file: Uint8Array, { algorithm, digest }: Integrity): boolean {
   if (algorithm === 'sha256' || algorithm === 'sha-256') return hash('sha256', file) !== digest

@@ -7,6 +7,7 @@ import { stormOnce } from '../support/follow-storm.ts'
 import { GuardedChain } from '../support/guarded-chain.ts'
 import { openZoo, type Zoo } from '../support/rpc-zoo.ts'
 import { until } from '../support/until.ts'
+import { benchFinality } from './guard-finality.ts'
 import { percentile, type Row } from './rows.ts'
 
 /**
@@ -22,7 +23,7 @@ const CHANGES = 24
 const TOKENS = 10_000
 
 export async function benchGuard(): Promise<Row[]> {
-  return [await benchStorms(), ...(await benchPace()), await benchFullRead()]
+  return [await benchStorms(), ...(await benchPace()), ...(await benchFinality()), await benchFullRead()]
 }
 
 /** Chains that are reorganised at random, each followed to the end. */

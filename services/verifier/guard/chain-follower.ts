@@ -16,7 +16,7 @@ import { touchesOf, TOUCHING_TOPICS } from '../../chain/follow/token-touches.ts'
 import { hasCode } from '../../core/errors.ts'
 import { SECOND_MS } from '../../core/units.ts'
 import { BlockPace } from './block-pace.ts'
-import { asksWhatIsFinal, UNKNOWN_PACE, withAnswer, withBlocks, withoutAbove } from './finality-pace.ts'
+import { asksWhatIsFinal, UNKNOWN_PACE, withAnswer, withBlocks, withoutAbove, withRest } from './finality-pace.ts'
 import type { FollowedChain, GuardParts } from './parts.ts'
 
 /** With nothing to guard the chain is not asked for anything. */
@@ -109,6 +109,7 @@ export class ChainFollower {
   }
 
   async #rest(head: Header, leading: Leading, isTouched: boolean): Promise<Pass> {
+    this.#finality = withRest(this.#finality)
     const isSettled = await this.#askFinal(head, leading)
     return { waitMs: this.#pace.afterRest(), isTouched, isSettled }
   }

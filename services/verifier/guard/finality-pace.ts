@@ -1,7 +1,11 @@
 /** Calls that are kept for later at the most. */
 const MOST_CREDIT = 16
-/** So many moves tell how often what is final moves; the shortest counts. */
+/** Calls that are made up for later at the most. */
+const MOST_DEBT = 4
+/** So many moves tell how often what is final moves; the middle one counts. */
 const MOVES = 8
+/** Blocks by which moves come earlier now and then: some of an epoch are missed. */
+const EARLY = 2n
 /** Calls that are kept for when a move is due. */
 const RESERVE = 3
 /** After so many blocks of which none left over a call, none is expected to. */
@@ -50,6 +54,11 @@ export function withBlocks(
   return { ...pace, unsaved, credit: Math.min(MOST_CREDIT, pace.credit + more) }
 }
 
+/** After a question for the newest block that came too early. */
+export function withRest(pace: FinalityPace): FinalityPace {
+  return { ...pace, credit: Math.max(-MOST_DEBT, pace.credit - 1) }
+}
+
 /**
  * Whether to ask now what is final: at each new block where calls are left over, and otherwise when a move is due.
  * @param waitsFor the lowest block that is to become final
@@ -61,9 +70,9 @@ export function asksWhatIsFinal(pace: FinalityPace, { head, waitsFor }: { head: 
 }
 
 /** The next move comes between these blocks, if it comes as those before. */
-function nextMove({ moved, steps: [first, ...others] }: FinalityPace): { above: bigint; upTo: bigint } | undefined {
-  if (moved === undefined || first === undefined) return undefined
-  const step = others.reduce(smaller, first)
+function nextMove({ moved, steps }: FinalityPace): { above: bigint; upTo: bigint } | undefined {
+  const step = steps.toSorted((a, b) => Number(a - b))[Math.floor((steps.length - 1) / 2)]
+  if (moved === undefined || step === undefined) return undefined
   return { above: moved.above + step, upTo: moved.upTo + step }
 }
 
@@ -80,12 +89,21 @@ export function withAnswer(pace: FinalityPace, { head, final }: { head: bigint; 
   const asked = { ...pace, credit: pace.credit - 1, final, askedAt: head }
   if (pace.final < 0n || final <= pace.final) return asked
   const steps = [...pace.steps, final - pace.final].slice(-MOVES)
+  return { ...asked, steps, moved: seenMove(pace, head) }
+}
+
+/** When what is final moved, that was not yet so when it was asked for before. */
+function seenMove(pace: FinalityPace, head: bigint): { above: bigint; upTo: bigint } {
   const seen = { above: pace.askedAt, upTo: head }
   const next = nextMove(pace)
+  if (next === undefined) return seen
   // Where it comes as it did before, both together tell more.
-  const isAsExpected = next !== undefined && next.above < seen.upTo && next.upTo > seen.above
-  const moved = isAsExpected ? { above: larger(seen.above, next.above), upTo: smaller(seen.upTo, next.upTo) } : seen
-  return { ...asked, steps, moved }
+  if (next.above < seen.upTo && next.upTo > seen.above) {
+    return { above: larger(seen.above, next.above), upTo: smaller(seen.upTo, next.upTo) }
+  }
+  // It was asked for in time, and came a little earlier.
+  const isEarly = next.above >= seen.upTo && next.above - seen.upTo < EARLY
+  return isEarly ? { above: larger(seen.above, seen.upTo - EARLY), upTo: seen.upTo } : seen
 }
 
 /** After blocks above this one turned out not to be on the chain. */
