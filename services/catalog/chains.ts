@@ -27,6 +27,25 @@ export async function readChain(sql: Sql, chainId: string): Promise<SavedChain> 
   }
 }
 
+/** The role of the one process that follows a chain. */
+export function followingRole(chainId: string): string {
+  return `guard ${chainId}`
+}
+
+/** A process that dies is followed by another meanwhile. */
+const SILENT_FOR = `interval '1 minute'`
+
+/** Those of these chains that no process follows. */
+export async function chainsNobodyReads(sql: Sql, chainIds: readonly string[]): Promise<Set<string>> {
+  const roles = chainIds.map(followingRole)
+  const rows = await sql.query<{ role: string }>(
+    `select role from leader where role = any ($1) and until > clock_timestamp() - ${SILENT_FOR}`,
+    [roles],
+  )
+  const held = new Set(rows.map(({ role }) => role))
+  return new Set(chainIds.filter((chainId) => !held.has(followingRole(chainId))))
+}
+
 /** Where a step along a chain begins. */
 export interface StepFrom {
   chainId: string
