@@ -12,8 +12,8 @@ export interface ReadUri {
   tokenId: string
   /** Null: the contract tells none. */
   uri: Buffer | null
-  /** What else the contract says of the token, as JSON; null: nothing. */
-  extensions: string | null
+  /** What else the contract says of the token, as JSON; null: nothing, undefined: it could not be looked at. */
+  extensions: string | null | undefined
   /** Root of the metadata, when it is on IPFS, and whether it is a part of a folder. */
   root: Buffer | null
   isFolder: boolean
@@ -170,7 +170,7 @@ async function addVersions(
       reads.map(({ isCentralised }) => isCentralised),
       reads.map(({ hasContent }) => hasContent),
       reads.map(({ isFolder }) => isFolder),
-      reads.map(({ extensions }) => extensions),
+      reads.map(({ extensions }) => extensions ?? null),
       further.map(({ tokenId }) => tokenId),
       further.map(({ cid }) => cid),
       further.map(({ isFolder }) => isFolder),
@@ -192,7 +192,7 @@ async function tell(
     id: read.tokenId,
     from: shown(before.uri),
     to: shown(read.uri),
-    ...(before.extensions !== read.extensions && { further: true }),
+    ...(read.extensions !== undefined && before.extensions !== read.extensions && { further: true }),
   }))
   const data = { block: String(block.number), blockHash: block.hash, count: replaced.length, tokens }
   await raiseEvent(sql, tenantId, { type: 'uri.changed', subject: collection, data })

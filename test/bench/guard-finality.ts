@@ -1,3 +1,4 @@
+import type { Hex } from '../../services/chain/hex.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import { DEFAULT_GUARD_SETTINGS } from '../../services/verifier/guard/settings.ts'
 import { callOf, SENDER } from '../support/chain-storm.ts'
@@ -16,6 +17,8 @@ const BLOCKS = 290
 const WARM_UP = 120
 const LAG = 40
 const MIN_DEPTH = 32
+/** Logs of others are in each block. */
+const OTHERS_MS = 450
 
 interface Course {
   name: string
@@ -50,12 +53,15 @@ async function benchCourse({ name, step, mintMs, mostCalls }: Course): Promise<R
   const pool = new ProviderPool([{ name: 'zoo', url: zoo.url }])
   at.run({ ...DEFAULT_GUARD_SETTINGS, minDepth: MIN_DEPTH }, { pool })
   const guardId = await at.guard(address)
+  // Blocks of a real chain have logs of others.
+  const other = await at.chain.deploy('FixtureEvents')
   let id = 0
-  const minting = setInterval(() => {
-    const transaction = { from: SENDER, to: address, data: callOf('mintAs(uint256,string)', id++, uri), gas: '0xf4240' }
+  const mint = (to: Hex): void => {
+    const transaction = { from: SENDER, to, data: callOf('mintAs(uint256,string)', id++, uri), gas: '0xf4240' }
     // A token that is not made is not waited for.
     at.chain.rpc.call({ method: 'eth_sendTransaction', params: [transaction] }).catch(() => undefined)
-  }, mintMs)
+  }
+  const minting = [setInterval(mint, mintMs, address), setInterval(mint, OTHERS_MS, other)]
   const calls = (): number => (zoo.calls.get('eth_getBlockByNumber') ?? 0) + (zoo.calls.get('eth_getLogs') ?? 0)
   const late = new Map<string, number>()
   let before: { calls: number; head: number } | undefined
@@ -77,7 +83,7 @@ async function benchCourse({ name, step, mintMs, mostCalls }: Course): Promise<R
       return head >= BLOCKS
     },
     2_000 * BLOCKS,
-  ).finally(() => clearInterval(minting))
+  ).finally(() => minting.forEach(clearInterval))
   const counted = [...late.values()].filter((blocks) => Number.isFinite(blocks))
   const blocks = head - (before?.head ?? 0)
   const perBlock = (calls() - (before?.calls ?? 0)) / blocks

@@ -103,10 +103,10 @@ suite('a guarded collection', { timeout: 300_000 }, () => {
     await at.hasRoots(...one.roots, ...two.roots)
     const data = callOf('setTokenURI(uint256,string)', 1, three.uri)
     await at.reorg(2, [[{ from: SENDER, to: address, data, gas: GAS }, 1]])
-    await at.hasUri(guardId, 1, three.uri)
-    await at.hasRoots(...one.roots, ...three.roots)
+    // What anvil answers while it reorganises may be the state of another block; what is final is read once more.
     await at.mine(20)
     await at.hasUri(guardId, 1, three.uri, true)
+    await at.hasRoots(...one.roots, ...three.roots)
     assert.deepEqual(await at.events('finality.broken'), [])
   })
 

@@ -27,6 +27,7 @@ for (const [what, before, uri, block, change] of CASES) {
   test(`${what}: ${change}`, () => assert.equal(changeOf(before, { uri, extensions: null, block }), change))
 }
 
-test('the same, of which the contract says something else: replace', () => {
+test('the same, of which the contract says something else: replace, where it could be looked at', () => {
   assert.equal(changeOf(present, { uri: A, extensions: '{}', block: 11n }), 'replace')
+  assert.equal(changeOf(present, { uri: A, extensions: undefined, block: 11n }), 'none')
 })

@@ -8,7 +8,7 @@ export interface Header extends ChainBlock {
   parentHash: Hex
   /** Seconds since 1970, by the chain. */
   time: number
-  /** 256 bytes; undefined where the chain has none. There are chains that leave it empty. */
+  /** 256 bytes; undefined where there is none, or it is empty: there are chains and providers that leave it so. */
   bloom: Buffer | undefined
 }
 
@@ -63,7 +63,7 @@ async function read(provider: Provider, block: string, signal: AbortSignal | und
     hash,
     parentHash,
     time: Number(numberOfHex(timestamp) ?? 0n),
-    bloom: bloom?.length === 256 ? bloom : undefined,
+    bloom: bloom?.length === 256 && bloom.some((byte) => byte !== 0) ? bloom : undefined,
   }
 }
 

@@ -18,16 +18,17 @@ export interface PresentVersion {
  */
 export type VersionChange = 'none' | 'first' | 'confirm' | 'replace'
 
-/** @param present undefined: nothing is known of the token */
+/** @param present undefined: nothing is known of the token. What else is said of it counts when it could be looked at */
 export function changeOf(
   present: PresentVersion | undefined,
-  read: { uri: Uint8Array | null; extensions: string | null; block: bigint },
+  read: { uri: Uint8Array | null; extensions: string | null | undefined; block: bigint },
 ): VersionChange {
   if (present === undefined) return read.uri === null ? 'none' : 'first'
   const { uri, extensions, fromBlock, isOrphan } = present
   // It was read at a later block meanwhile.
   if (!isOrphan && fromBlock > read.block) return 'none'
-  if (isSame(uri, read.uri) && extensions === read.extensions) return isOrphan ? 'confirm' : 'none'
+  const saysSame = read.extensions === undefined || read.extensions === extensions
+  if (saysSame && isSame(uri, read.uri)) return isOrphan ? 'confirm' : 'none'
   return 'replace'
 }
 

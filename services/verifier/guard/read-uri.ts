@@ -1,7 +1,7 @@
 import type { ReadUri } from '../../catalog/guards-reads.ts'
 import { decodeString } from '../../chain/abi-bytes.ts'
 import type { CollectionWanted } from '../../chain/collection.ts'
-import type { TokenRead } from '../../chain/read-tokens.ts'
+import { isUnseen, type TokenRead } from '../../chain/read-tokens.ts'
 import { furtherUris, readTokenExtensions, type TokenExtensions } from '../../chain/token-extensions.ts'
 import { isIdentity, parseCid, toV1 } from '../../core/cid.ts'
 import { classifyTokenUri } from '../../core/token-uri/classify.ts'
@@ -17,41 +17,44 @@ export async function readUrisOf(
   wanted: CollectionWanted,
   standards: readonly string[],
 ): Promise<ReadUri[]> {
-  const seen = reads.filter(({ outcome }) => !UNSEEN.has(outcome))
+  const seen = reads.filter(({ outcome }) => !isUnseen(outcome))
   const items = seen.map(({ id }) => id)
   const said = await readTokenExtensions(wanted, standards, items)
   return seen.map(({ id, outcome, returned }) => {
     const uri = outcome === 'read' ? decodeString(returned) : undefined
-    return uriRead(id, uri, { isTemplate: wanted.standard === 'erc1155', said: said.get(id) ?? {} })
+    return uriRead(id, uri, { isTemplate: wanted.standard === 'erc1155', said: said.get(id) })
   })
 }
 
-const UNSEEN: ReadonlySet<TokenRead['outcome']> = new Set(['too-long', 'not-run', 'no-such-index'])
-
 /**
  * @param uri undefined: it tells none, and nothing else counts
+ * @param said undefined: it could not be looked at
  * @param isTemplate of ERC-1155: the id takes the place of `{id}`
  */
 export function uriRead(
   id: bigint,
   uri: string | undefined,
-  { isTemplate, said }: { isTemplate: boolean; said: TokenExtensions },
+  { isTemplate, said }: { isTemplate: boolean; said: TokenExtensions | undefined },
 ): ReadUri {
   if (uri === undefined) return { tokenId: String(id), uri: null, ...NOTHING }
-  const others = furtherUris(said, uri)
-  const { integrity } = said
+  const others = furtherUris(said ?? {}, uri)
   const names = [uri, ...others].map((one) => classifyTokenUri(one, isTemplate ? id : undefined))
   const [own, ...further] = names.map((name) => ({ cid: rootOf(name), isFolder: name.path !== '' }))
   return {
     tokenId: String(id),
     uri: Buffer.from(uri),
-    extensions: others.length === 0 && integrity === undefined ? null : JSON.stringify({ uris: others, integrity }),
+    extensions: said && textOf({ uris: others, ...(said.integrity && { integrity: said.integrity }) }),
     root: own?.cid ?? null,
     isFolder: own?.isFolder ?? false,
     further: further.flatMap(({ cid, isFolder }) => (cid === null ? [] : [{ cid, isFolder }])),
     hasContent: names.some(hasContent),
     isCentralised: names.some(({ verdict }) => verdict === 'CENTRALISED'),
   }
+}
+
+/** As it is kept, and compared. */
+function textOf({ uris = [], integrity }: TokenExtensions): string | null {
+  return uris.length === 0 && integrity === undefined ? null : JSON.stringify({ uris, integrity })
 }
 
 /** Of what the contract itself points to nothing else is said. */

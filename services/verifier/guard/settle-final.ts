@@ -94,6 +94,6 @@ async function readAgain(
 }
 
 function isSame(read: ReadUri | undefined, { uri, extensions }: OpenVersions['versions'][number]): boolean {
-  if (read === undefined || read.extensions !== extensions) return false
+  if (read === undefined || (read.extensions !== undefined && read.extensions !== extensions)) return false
   return read.uri === null || uri === null ? read.uri === uri : read.uri.equals(uri)
 }
