@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Database } from '../catalog/database.ts'
+import { chainsNobodyReads } from '../catalog/chains.ts'
 import {
   deleteGuard,
   getGuard,
@@ -61,6 +62,7 @@ const Guard = z
     readBlock: z.string().nullable(),
     coverage: z.record(z.string(), z.unknown()).nullable().describe('How tokens were found, and what is missing'),
     limitedAt: z.string().nullable().describe('Since then a limit holds back pins'),
+    waiting: z.string().nullable().describe('Why nothing is read or pinned now: nobody reads its chain'),
     problem: Problem.describe('Why the contract could not be read the last time; what is pinned stays'),
   })
   .meta({ id: 'Guard', description: 'A collection of which everything that its tokens lead to is pinned' })
@@ -78,6 +80,7 @@ const GuardWithFigures = Guard.extend({
 const Version = z
   .object({
     uri: z.string().nullable().describe('Without keys; null: the contract tells none'),
+    others: z.array(z.string()).describe('Its further URIs (ERC-7160)'),
     block: z.object({ number: z.string(), hash: z.string() }).describe('At which it was first read'),
     state: z.enum(['provisional', 'final', 'reorganised']),
     seenAt: z.string(),
@@ -112,7 +115,7 @@ export function guardRoutes({ db, wakes, readsChain }: GuardRouteParts): ApiRout
       },
       async ({ caller, query }) => {
         const guards = await listGuards(db, caller.tenantId, query)
-        return { status: 200, body: { guards: guards.map(shown) } }
+        return { status: 200, body: { guards: await allShown(guards) } }
       },
     ),
     route(
@@ -127,7 +130,7 @@ export function guardRoutes({ db, wakes, readsChain }: GuardRouteParts): ApiRout
       async ({ caller, params }) => {
         const guard = await found(caller.tenantId, params)
         const figures: GuardFigures = await guardFigures(db, guard.id)
-        return { status: 200, body: { ...shown(guard), figures } }
+        return { status: 200, body: { ...(await oneShown(guard)), figures } }
       },
     ),
     route(
@@ -169,7 +172,7 @@ export function guardRoutes({ db, wakes, readsChain }: GuardRouteParts): ApiRout
         const wanted = { ...named(id), policy, keepMs, limits }
         const { guard, created } = await putGuard(db, caller.tenantId, wanted)
         wakes.announce(GUARDS)
-        return { status: created ? 201 : 200, body: shown(guard) }
+        return { status: created ? 201 : 200, body: await oneShown(guard) }
       },
     ),
     route(
@@ -189,6 +192,15 @@ export function guardRoutes({ db, wakes, readsChain }: GuardRouteParts): ApiRout
     ),
   ]
 
+  async function allShown(guards: readonly SavedGuard[]): Promise<ShownGuard[]> {
+    const unread = await chainsNobodyReads(db, [...new Set(guards.map(({ chainId }) => chainId))])
+    return guards.map((guard) => shown(guard, unread))
+  }
+
+  async function oneShown(guard: SavedGuard): Promise<ShownGuard> {
+    return shown(guard, await chainsNobodyReads(db, [guard.chainId]))
+  }
+
   async function found(tenantId: number, params: { caip19: string }): Promise<SavedGuard> {
     return (await getGuard(db, tenantId, collectionOf(params))) ?? notGuarded()
   }
@@ -207,12 +219,18 @@ function notGuarded(): never {
   throw new HoldfastError('NOT_FOUND', 'This collection is not guarded.')
 }
 
-function shown(guard: SavedGuard): z.input<typeof Guard> {
+type ShownGuard = z.input<typeof Guard>
+
+/** @param unread chains that nobody reads */
+function shown(guard: SavedGuard, unread: ReadonlySet<string>): ShownGuard {
   const { collection, policy, keepMs, limits, createdAt, followedFrom, readAt, readNumber, coverage } = guard
-  const { limitedAt, problem } = guard
+  const { chainId, limitedAt, problem } = guard
+  const waiting = unread.has(chainId)
+    ? `Nobody reads the chain ${chainId}: set HOLDFAST_CHAIN_RPC on a control plane.`
+    : null
   const keepHistory = keepMs === null ? 'forever' : durationText(keepMs)
   const read = { followedFrom, readAt, readBlock: readNumber, coverage }
-  return { collection, policy, keepHistory, limits, createdAt, ...read, limitedAt, problem }
+  return { collection, policy, keepHistory, limits, createdAt, ...read, limitedAt, waiting, problem }
 }
 
 function durationText(ms: number): string {
@@ -220,9 +238,11 @@ function durationText(ms: number): string {
 }
 
 function shownVersion(version: SavedUri): z.input<typeof Version> {
-  const { uri, fromNumber, fromHash, seenAt, isFinal, isOrphan, supersededAt, releasedAt } = version
+  const { uri, extensions, fromNumber, fromHash, seenAt, isFinal, isOrphan, supersededAt, releasedAt } = version
+  const said = JSON.parse(extensions ?? '{}') as { uris?: string[] }
   return {
     uri: uri === null ? null : withoutSecrets(uri.toString('utf8').slice(0, MOST_SHOWN)),
+    others: (said.uris ?? []).map((other) => withoutSecrets(other.slice(0, MOST_SHOWN))),
     block: { number: fromNumber, hash: fromHash },
     state: isOrphan ? 'reorganised' : isFinal ? 'final' : 'provisional',
     seenAt,

@@ -27,6 +27,25 @@ export async function readChain(sql: Sql, chainId: string): Promise<SavedChain> 
   }
 }
 
+/** The role of the one process that follows a chain. */
+export function followingRole(chainId: string): string {
+  return `guard ${chainId}`
+}
+
+/** A process that dies is followed by another meanwhile. */
+const SILENT_FOR = `interval '1 minute'`
+
+/** Those of these chains that no process follows. */
+export async function chainsNobodyReads(sql: Sql, chainIds: readonly string[]): Promise<Set<string>> {
+  const roles = chainIds.map(followingRole)
+  const rows = await sql.query<{ role: string }>(
+    `select role from leader where role = any ($1) and until > clock_timestamp() - ${SILENT_FOR}`,
+    [roles],
+  )
+  const held = new Set(rows.map(({ role }) => role))
+  return new Set(chainIds.filter((chainId) => !held.has(followingRole(chainId))))
+}
+
 /** Where a step along a chain begins. */
 export interface StepFrom {
   chainId: string
@@ -45,7 +64,7 @@ export interface NewTouch {
 
 /**
  * Takes in new blocks with what their events touch.
- * @param isRange events may be missing: all tokens of the chain's guards are to be read again
+ * @param mayLack events may be missing, of these blocks or those before: all tokens of the chain's guards are to be read again
  * @param dropped numbers of blocks that need not be remembered any more
  * @throws CONFLICT when another process leads, or has taken a step from there
  */
@@ -57,12 +76,12 @@ export async function commitBlocks(
     blocks,
     dropped,
     touches,
-    isRange,
+    mayLack,
   }: {
     blocks: readonly SavedBlock[]
     dropped: readonly bigint[]
     touches: readonly NewTouch[]
-    isRange: boolean
+    mayLack: boolean
   },
 ): Promise<void> {
   await db.transaction(async (sql) => {
@@ -77,7 +96,7 @@ export async function commitBlocks(
       dropped.map(String),
     ])
     if (touches.length > 0) await addTouches(sql, from.chainId, touches)
-    if (isRange) await sql.run('update guard set full_due_at = now() where chain_id = $1', [from.chainId])
+    if (mayLack) await sql.run('update guard set full_due_at = now() where chain_id = $1', [from.chainId])
   })
 }
 

@@ -10,13 +10,18 @@ export interface UnreadVersion {
   collection: string
   tokenId: string
   uri: Buffer
+  /** What else the contract says of the token, as JSON; null: nothing. */
+  extensions: string | null
   tries: number
+  /** What came of it the last time. */
+  reason: string | null
 }
 
 /** Versions whose metadata some node has, or which hold it themselves. */
 export function unreadVersions(sql: Sql, chainId: string, limit: number): Promise<UnreadVersion[]> {
   return sql.query<UnreadVersion>(
-    `select v.id, v.guard_id as "guardId", g.collection, v.token_id::text as "tokenId", v.uri, v.content_tries as tries
+    `select v.id, v.guard_id as "guardId", g.collection, v.token_id::text as "tokenId", v.uri, v.extensions, v.content_tries as tries,
+            v.content_reason as reason
        from guard_uri v join guard g on g.id = v.guard_id
       where g.chain_id = $1 and v.content_due_at <= now() and v.uri is not null
         and (v.root is null or exists (
@@ -47,6 +52,8 @@ export interface ReadContent {
   againMs: number | undefined
   /** It is to be told that it is missing. */
   isMissing: boolean
+  /** It is to be told that it is another than the contract says. */
+  isOther: boolean
 }
 
 /** Notes what metadata leads to, and pins that. @returns pins that were made @throws CONFLICT */
@@ -98,8 +105,12 @@ export async function saveContents(
     const tokensWith = (which: (content: ReadContent) => boolean): string[] =>
       contents.flatMap((content) => (which(content) ? (kept.get(content.id)?.tokenId ?? []) : []))
     const worse = tokensWith(({ id, isCentralised }) => isCentralised && kept.get(id)?.wasServed === false)
-    const missing = tokensWith(({ isMissing }) => isMissing)
-    for (const [type, tokens] of [['became.centralised', worse] as const, ['asset.missing', missing] as const]) {
+    const alarms = [
+      ['became.centralised', worse],
+      ['asset.missing', tokensWith(({ isMissing }) => isMissing)],
+      ['content.mismatch', tokensWith(({ isOther }) => isOther)],
+    ] as const
+    for (const [type, tokens] of alarms) {
       if (tokens.length === 0) continue
       const data = { count: tokens.length, tokens: tokens.slice(0, MOST_NAMED) }
       await raiseEvent(sql, guard.tenantId, { type, subject: guard.collection, data })

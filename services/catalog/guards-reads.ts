@@ -12,9 +12,13 @@ export interface ReadUri {
   tokenId: string
   /** Null: the contract tells none. */
   uri: Buffer | null
+  /** What else the contract says of the token, as JSON; null: nothing, undefined: it could not be looked at. */
+  extensions: string | null | undefined
   /** Root of the metadata, when it is on IPFS, and whether it is a part of a folder. */
   root: Buffer | null
   isFolder: boolean
+  /** Those of its further URIs. */
+  further: readonly { cid: Buffer; isFolder: boolean }[]
   /** There is metadata to be read. */
   hasContent: boolean
   /** A server's address. */
@@ -58,6 +62,7 @@ interface PresentRow {
   id: string
   tokenId: string
   uri: Buffer | null
+  extensions: string | null
   fromNumber: string
   isOrphan: boolean
   isCentralised: boolean
@@ -72,7 +77,7 @@ async function note(
   const present = new Map(
     (
       await sql.query<PresentRow>(
-        `select id, token_id::text as "tokenId", uri, from_number as "fromNumber", is_orphan as "isOrphan",
+        `select id, token_id::text as "tokenId", uri, extensions, from_number as "fromNumber", is_orphan as "isOrphan",
                 is_centralised as "isCentralised"
            from guard_uri where guard_id = $1 and token_id = any ($2::numeric[]) and superseded_at is null`,
         [guard.id, reads.map(({ tokenId }) => tokenId)],
@@ -81,8 +86,8 @@ async function note(
   )
   const judged = reads.map((read) => {
     const before = present.get(read.tokenId)
-    const known = before && { uri: before.uri, fromBlock: BigInt(before.fromNumber), isOrphan: before.isOrphan }
-    return { read, before, change: changeOf(known, { uri: read.uri, block: block.number }) }
+    const known = before && { ...before, fromBlock: BigInt(before.fromNumber) }
+    return { read, before, change: changeOf(known, { ...read, block: block.number }) }
   })
   const confirmed = judged.flatMap(({ before, change }) => (change === 'confirm' && before ? [before.id] : []))
   const replaced = judged.flatMap(({ read, before, change }) =>
@@ -124,24 +129,31 @@ async function addVersions(
   { number, hash }: SavedBlock,
   reads: readonly ReadUri[],
 ): Promise<Buffer[]> {
+  const further = reads.flatMap(({ tokenId, further: roots }) => roots.map((root) => ({ tokenId, ...root })))
   const rows = await sql.query<{ cid: Buffer }>(
     `with added as (
-       insert into guard_uri (guard_id, token_id, uri, from_number, from_hash, root, is_centralised, content_due_at)
-       select $1, read.token_id, read.uri, $2, $3, read.root, read.is_centralised,
+       insert into guard_uri (guard_id, token_id, uri, extensions, from_number, from_hash, root, is_centralised,
+                              content_due_at)
+       select $1, read.token_id, read.uri, read.extensions, $2, $3, read.root, read.is_centralised,
               case when read.has_content then now() end
-         from unnest($4::numeric[], $5::bytea[], $6::bytea[], $7::boolean[], $8::boolean[])
-              as read (token_id, uri, root, is_centralised, has_content)
-       returning id, token_id, uri, root),
+         from unnest($4::numeric[], $5::bytea[], $6::bytea[], $7::boolean[], $8::boolean[], $10::text[])
+              as read (token_id, uri, root, is_centralised, has_content, extensions)
+       returning id, token_id, uri, extensions, root),
      needed as (
        select added.id, added.root as cid, 'metadata' as role, read.is_folder
          from added join unnest($4::numeric[], $9::boolean[]) as read (token_id, is_folder)
                       on read.token_id = added.token_id
         where added.root is not null
         union all
+       select added.id, further.cid, 'metadata', further.is_folder
+         from added join unnest($11::numeric[], $12::bytea[], $13::boolean[]) as further (token_id, cid, is_folder)
+                      on further.token_id = added.token_id
+        union all
        select added.id, n.cid, n.role, n.is_folder
          from added
          join lateral (select o.id from guard_uri o
                         where o.guard_id = $1 and o.token_id = added.token_id and o.uri = added.uri
+                          and o.extensions is not distinct from added.extensions
                           and o.released_at is null
                         order by o.id desc limit 1) o on true
          join guard_need n on n.uri_id = o.id)
@@ -158,6 +170,10 @@ async function addVersions(
       reads.map(({ isCentralised }) => isCentralised),
       reads.map(({ hasContent }) => hasContent),
       reads.map(({ isFolder }) => isFolder),
+      reads.map(({ extensions }) => extensions ?? null),
+      further.map(({ tokenId }) => tokenId),
+      further.map(({ cid }) => cid),
+      further.map(({ isFolder }) => isFolder),
     ],
   )
   return [...new Map(rows.map(({ cid }) => [cid.toString('base64'), cid])).values()]
@@ -176,6 +192,7 @@ async function tell(
     id: read.tokenId,
     from: shown(before.uri),
     to: shown(read.uri),
+    ...(read.extensions !== undefined && before.extensions !== read.extensions && { further: true }),
   }))
   const data = { block: String(block.number), blockHash: block.hash, count: replaced.length, tokens }
   await raiseEvent(sql, tenantId, { type: 'uri.changed', subject: collection, data })

@@ -147,7 +147,7 @@ export async function noteGuardProblem(
 
 /** Versions of a guard's tokens that may be final now. */
 export interface OpenVersions extends SavedGuard {
-  versions: { id: string; tokenId: string; uri: Buffer | null }[]
+  versions: { id: string; tokenId: string; uri: Buffer | null; extensions: string | null }[]
 }
 
 type OtherVersion = Pick<OpenVersions['versions'][number], 'id' | 'tokenId'>
@@ -167,7 +167,7 @@ export async function versionsToSettle(sql: Sql, chainId: string, final: bigint)
   )
   if (row === undefined) return undefined
   const versions = await sql.query<OpenVersions['versions'][number]>(
-    `select id, token_id::text as "tokenId", uri from guard_uri
+    `select id, token_id::text as "tokenId", uri, extensions from guard_uri
       where guard_id = $1 and not is_final and superseded_at is null and not is_orphan and from_number <= $2
       order by from_number, id limit ${SETTLED_AT_ONCE}`,
     [row.id, String(final)],

@@ -184,6 +184,8 @@ export async function guardFigures(sql: Sql, guardId: string): Promise<GuardFigu
 /** What a token pointed to since a block. */
 export interface SavedUri {
   uri: Buffer | null
+  /** What else the contract said of it, as JSON; null: nothing. */
+  extensions: string | null
   fromNumber: string
   fromHash: string
   seenAt: string
@@ -200,7 +202,7 @@ const MOST_VERSIONS = 1_000
 /** What a token points and pointed to, the newest first. */
 export function uriHistory(sql: Sql, guardId: string, tokenId: string): Promise<SavedUri[]> {
   return sql.query<SavedUri>(
-    `select uri, from_number as "fromNumber", from_hash as "fromHash", seen_at as "seenAt", is_final as "isFinal",
+    `select uri, extensions, from_number as "fromNumber", from_hash as "fromHash", seen_at as "seenAt", is_final as "isFinal",
             is_orphan as "isOrphan", superseded_at as "supersededAt", released_at as "releasedAt"
        from guard_uri where guard_id = $1 and token_id = $2 order by id desc limit ${MOST_VERSIONS}`,
     [guardId, tokenId],

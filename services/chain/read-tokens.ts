@@ -134,6 +134,11 @@ async function readPlainly(provider: Provider, probe: Probe, signal: AbortSignal
 const NOTHING = new Uint8Array(0)
 
 /** @throws a failure that says nothing of the token */
+/** The token could not be looked at, so that nothing is known of it. */
+export function isUnseen(outcome: ProbeOutcome): boolean {
+  return outcome === 'too-long' || outcome === 'not-run' || outcome === 'no-such-index'
+}
+
 function outcomeOf(failure: RpcFailure): Pick<ProbeEntry, 'outcome' | 'returned'> {
   if (failure.kind === 'reverted') return { outcome: 'reverted', returned: bytesOfHex(failure.data) ?? NOTHING }
   if (failure.kind === 'too-much') return { outcome: 'not-run', returned: NOTHING }

@@ -3,6 +3,7 @@ import { AbiCoder, keccak256 } from 'ethers'
 import { SELECTORS } from '../../contracts-abi/index.ts'
 import type { CollectionWanted } from './collection.ts'
 import { readBatch } from './read-batches.ts'
+import { isUnseen } from './read-tokens.ts'
 
 /** What a contract says of a token beside its URI, by extensions of ERC-721 that it claims to have. */
 export interface TokenExtensions {
@@ -25,7 +26,7 @@ const MOST_ALGORITHM_LENGTH = 32
 
 /**
  * Reads what the extensions among `standards` say of these tokens, at the collection's block. What does not decode counts as
- * not said.
+ * not said; tokens of which something could not be looked at are left out.
  * @throws RpcFailure
  */
 export async function readTokenExtensions(
@@ -37,7 +38,8 @@ export async function readTokenExtensions(
   const read = async (selector: `0x${string}`, note: (into: TokenExtensions, returned: Uint8Array) => void) => {
     for (const { id, outcome, returned } of await readBatch(wanted, { items: ids, selector })) {
       const into = found.get(id)
-      if (outcome === 'read' && into !== undefined) note(into, returned)
+      if (isUnseen(outcome)) found.delete(id)
+      else if (outcome === 'read' && into !== undefined) note(into, returned)
     }
   }
   if (standards.includes('erc7160')) {
@@ -57,6 +59,11 @@ export async function readTokenExtensions(
     })
   }
   return found
+}
+
+/** URIs of a token beside that which `tokenURI` answers. */
+export function furtherUris({ uris = [] }: TokenExtensions, uri: string | undefined): string[] {
+  return [...new Set(uris)].filter((other) => other !== uri)
 }
 
 /** Whether a file is another than the contract says; of algorithms that nobody here knows nothing can be said. */

@@ -13,6 +13,7 @@ interface GuardView {
   readAt: string | null
   readBlock: string | null
   limitedAt: string | null
+  waiting: string | null
   problem: { code: string; message: string } | null
 }
 
@@ -86,7 +87,8 @@ function guardRow({ collection, policy, keepHistory, readAt, readBlock, ...state
   return [collection, policy, keepHistory, readAt === null ? '' : toSecond(readAt), readBlock ?? '', stateOf(state)]
 }
 
-function stateOf({ problem, limitedAt }: Pick<GuardView, 'problem' | 'limitedAt'>): string {
+function stateOf({ waiting, problem, limitedAt }: Pick<GuardView, 'waiting' | 'problem' | 'limitedAt'>): string {
+  if (waiting !== null) return `waiting: ${plain(waiting)}`
   if (problem !== null) return plain(problem.message)
   return limitedAt === null ? '' : 'a limit holds back pins'
 }

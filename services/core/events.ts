@@ -11,6 +11,7 @@ export const EVENT_TYPES = [
   'contract.upgraded',
   'became.centralised',
   'asset.missing',
+  'content.mismatch',
   'guard.limit',
   'finality.broken',
   'rpc.disagrees',

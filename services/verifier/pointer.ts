@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { decodeString } from '../chain/abi-bytes.ts'
 import type { TokenRead } from '../chain/read-tokens.ts'
-import type { TokenExtensions } from '../chain/token-extensions.ts'
+import { furtherUris, type TokenExtensions } from '../chain/token-extensions.ts'
 import type { PointedUri, Pointer } from '../core/collection-report/finding.ts'
 import { MOST_SHOWN, withoutSecrets } from '../core/collection-report/shown-uri.ts'
 import { classifyTokenUri } from '../core/token-uri/classify.ts'
@@ -17,12 +17,13 @@ export interface ReadPointer {
 /** @param isTemplate of ERC-1155: the id takes the place of `{id}` */
 export function pointerOf(
   { id, outcome, returned }: TokenRead,
-  { uris = [], integrity }: TokenExtensions,
+  said: TokenExtensions,
   isTemplate: boolean,
 ): ReadPointer {
   const uri = outcome === 'read' ? decodeString(returned) : undefined
   const substituted = isTemplate ? id : undefined
-  const others = [...new Set(uris)].filter((other) => other !== uri)
+  const { integrity } = said
+  const others = furtherUris(said, uri)
   return {
     uri,
     extensions: { ...(others.length > 0 && { uris: others }), ...(integrity && { integrity }) },

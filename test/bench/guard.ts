@@ -7,13 +7,14 @@ import { stormOnce } from '../support/follow-storm.ts'
 import { GuardedChain } from '../support/guarded-chain.ts'
 import { openZoo, type Zoo } from '../support/rpc-zoo.ts'
 import { until } from '../support/until.ts'
+import { benchFinality } from './guard-finality.ts'
 import { percentile, type Row } from './rows.ts'
 
 /**
  * Following a chain and guarding collections on it: a chain and a Postgres of this machine, and nodes that are simulated.
  */
 
-const STORM_MS = 60_000
+const STORMS = 1_000
 const STORMS_AT_ONCE = 6
 const BLOCK_MS = 2_000
 const CONTRACTS = 20
@@ -22,31 +23,33 @@ const CHANGES = 24
 const TOKENS = 10_000
 
 export async function benchGuard(): Promise<Row[]> {
-  return [await benchStorms(), ...(await benchPace()), await benchFullRead()]
+  return [await benchStorms(), ...(await benchPace()), ...(await benchFinality()), await benchFullRead()]
 }
 
-/** Chains that are reorganised at random, each followed to the end, for a minute. */
+/** Chains that are reorganised at random, each followed to the end. */
 async function benchStorms(): Promise<Row> {
-  const end = performance.now() + STORM_MS
-  let [seed, storms, reorgs, broken, logs, wrong] = [1, 0, 0, 0, 0, 0]
+  let [next, reorgs, broken, logs, saved, wrong] = [1, 0, 0, 0, 0, 0]
   const storm = async (): Promise<void> => {
-    while (performance.now() < end) {
-      const outcome = await stormOnce(seed++)
-      storms += 1
+    while (next <= STORMS) {
+      const seed = next++
+      const outcome = await stormOnce(seed)
       reorgs += outcome.reorgs
       broken += outcome.broken
       logs += outcome.logs
-      wrong += outcome.missing.length + outcome.extra.length
+      saved += outcome.saved
+      const bad = outcome.missing.length + outcome.extra.length + outcome.wrongFilters
+      wrong += bad
+      if (bad > 0) process.stderr.write(`seed ${seed}: ${JSON.stringify(outcome)}\n`)
     }
   }
   await Promise.all(Array.from({ length: STORMS_AT_ONCE }, storm))
   return {
     what: 'logs missing, twice or stale after storms of reorganisations, providers misbehaving',
     measured: String(wrong),
-    against: `${storms} seeds, ${reorgs} reorganisations up to 64 deep, ${broken} below what was final, ${logs} logs left`,
+    against: `${STORMS} seeds, ${reorgs} reorganisations up to 64 deep, ${broken} below what was final; ${logs} logs left, ${saved} blocks ruled out`,
     ratio: undefined,
     target: '0',
-    isMet: wrong === 0 && storms > 0,
+    isMet: wrong === 0,
   }
 }
 

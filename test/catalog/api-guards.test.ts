@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { followingRole } from '../../services/catalog/chains.ts'
+import { lead } from '../../services/catalog/leases.ts'
 import { openTestApi } from '../support/api.ts'
+import { runCli } from '../support/run-cli.ts'
 import { failure } from '../support/web.ts'
 
 interface Guard {
@@ -8,6 +11,7 @@ interface Guard {
   policy: string
   keepHistory: string
   limits: Record<string, number>
+  waiting: string | null
 }
 
 function collectionOf(digits: string): string {
@@ -43,6 +47,22 @@ test('a collection is guarded, changed, listed and given up, each account its ow
   assert.deepEqual(await api.json('GET', `${path}/tokens/7`), { versions: [] })
   assert.equal((await api.send('DELETE', path)).status, 204)
   assert.equal((await api.send('DELETE', path)).status, 404)
+})
+
+test('a collection of a chain that nobody reads says that it waits, until somebody does', async () => {
+  await using api = await openTestApi({ readsChain: true })
+  const path = pathOf(collectionOf('aa'))
+  const { waiting } = await api.json<Guard>('PUT', path, { body: {} })
+  assert.match(waiting ?? '', /eip155:1: set HOLDFAST_CHAIN_RPC/)
+  const environment = { HOLDFAST_URL: api.url, HOLDFAST_TOKEN: api.token }
+  const told = await runCli(['collection', 'guard-status', collectionOf('aa')], { environment })
+  assert.match(told.stdout, /^waiting: Nobody reads the chain eip155:1/m)
+  await lead(api.db, followingRole('eip155:1'), 'somebody', 60_000)
+  const { guards } = await api.json<{ guards: Guard[] }>('GET', '/v1/guards')
+  assert.deepEqual(
+    guards.map((guard) => guard.waiting),
+    [null],
+  )
 })
 
 test('what cannot be guarded is refused', async () => {

@@ -1,5 +1,6 @@
 import { TOPICS } from '../../contracts-abi/index.ts'
-import { finalNumber, nextStep, type KnownChain, type Step } from '../../services/chain/follow/follow-chain.ts'
+import { readFinal } from '../../services/chain/follow/header.ts'
+import { nextStep, type KnownChain, type Step } from '../../services/chain/follow/follow-chain.ts'
 import { blocksToKeep } from '../../services/chain/follow/known-chain.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import type { Log } from '../../services/chain/read-logs.ts'
@@ -21,6 +22,10 @@ export interface StormOutcome {
   reorgs: number
   /** Times that what counted as final was reorganised. */
   broken: number
+  /** Blocks whose logs were not asked for, since their filters rule them out. */
+  saved: number
+  /** Times that filters did not tell of logs that blocks have. */
+  wrongFilters: number
 }
 
 /** Follows a chain that is reorganised at random, and holds what is left of the logs against those of the chain. */
@@ -28,10 +33,12 @@ export async function stormOnce(seed: number): Promise<StormOutcome> {
   await using stack = new AsyncDisposableStack()
   const chain = stack.use(await startChain())
   const addresses = [await chain.deploy('FixtureEvents'), await chain.deploy('FixtureEvents')]
+  // Of blocks that have only logs of these none are asked for.
+  const others = [await chain.deploy('FixtureEvents'), await chain.deploy('FixtureEvents')]
   await chain.rpc.call({ method: 'evm_setAutomine', params: [false] })
   const random = seededRandom(seed)
   const floor = (await chain.head()).number
-  const storm = new ChainStorm(chain, addresses, { random, maxDepth: MAX_DEPTH, floor })
+  const storm = new ChainStorm(chain, [...addresses, ...others], { random, maxDepth: MAX_DEPTH, floor })
   const zoos = [stack.use(await openZoo(chain.url)), stack.use(await openZoo(chain.url))]
   const pool = new ProviderPool(zoos.map(({ url }, index) => ({ name: `zoo ${index}`, url })))
   const follower = new MemoryFollower(pool, addresses, random)
@@ -45,13 +52,14 @@ export async function stormOnce(seed: number): Promise<StormOutcome> {
   await follower.settle()
   const answer = await chain.rpc.call({
     method: 'eth_getLogs',
-    params: [{ fromBlock: `0x${(floor + 1n).toString(16)}`, address: addresses, topics: [WANTED] }],
+    // The chain may have become as short as it was; that block has none of them.
+    params: [{ fromBlock: `0x${floor.toString(16)}`, address: addresses, topics: [WANTED] }],
   })
   const truth = (answer as { blockHash: string; logIndex: string }[]).map(
     ({ blockHash, logIndex }) => `${blockHash} ${BigInt(logIndex)}`,
   )
   const found = follower.logs.map(({ blockHash, index }) => `${blockHash} ${index}`)
-  return { ...difference(truth, found), logs: truth.length, reorgs: storm.reorgs, broken: follower.broken }
+  return { ...difference(truth, found), logs: truth.length, reorgs: storm.reorgs, ...follower.figures() }
 }
 
 /** What is in the one and not in the other; what is there twice is extra. */
@@ -76,8 +84,11 @@ class MemoryFollower {
   readonly #addresses: readonly `0x${string}`[]
   readonly #random: Random
   #known: KnownChain = { blocks: [], final: -1n }
+  #trustsFilters = false
   logs: Log[] = []
-  broken = 0
+  #broken = 0
+  #saved = 0
+  #wrongFilters = 0
 
   constructor(pool: ProviderPool, addresses: readonly `0x${string}`[], random: Random) {
     this.#pool = pool
@@ -85,15 +96,21 @@ class MemoryFollower {
     this.#random = random
   }
 
+  figures(): Pick<StormOutcome, 'broken' | 'saved' | 'wrongFilters'> {
+    return { broken: this.#broken, saved: this.#saved, wrongFilters: this.#wrongFilters }
+  }
+
   async step(isStuck = false): Promise<Step['kind'] | 'failed'> {
     // Small enough for storms to go below it.
     const minDepth = 8
     const filter = { addresses: this.#addresses, topics: WANTED }
     try {
-      const step = await nextStep(this.#known, { pool: this.#pool, filter, minDepth, rangeFrom: 4, isStuck })
+      const options = { filter, minDepth, rangeFrom: 4, isStuck, trustsFilters: this.#trustsFilters }
+      const step = await nextStep(this.#known, { pool: this.#pool, ...options })
       this.#apply(step)
       if (step.kind === 'on' && this.#random() < 0.5) {
-        const final = await finalNumber(step.head, { pool: this.#pool, minDepth })
+        const [deep, called] = [step.head.number - BigInt(minDepth), await readFinal(this.#pool)]
+        const final = called < deep ? called : deep
         if (final > this.#known.final) this.#known = { ...this.#known, final }
       }
       return step.kind
@@ -109,10 +126,13 @@ class MemoryFollower {
     if (step.kind === 'on') {
       this.#known = { blocks: blocksToKeep([...blocks, ...step.blocks]), final }
       this.logs.push(...step.logs)
+      this.#saved += step.saved
+      if (step.filters === 'wrong') this.#wrongFilters += 1
+      this.#trustsFilters ||= step.filters === 'right'
       return
     }
     const to = step.to?.number ?? -1n
-    if (step.isBroken) this.broken += 1
+    if (step.isBroken) this.#broken += 1
     this.#known = { blocks: blocks.filter(({ number }) => number <= to), final: final < to ? final : to }
     this.logs = this.logs.filter(({ block }) => block <= to)
   }

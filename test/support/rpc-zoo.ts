@@ -32,6 +32,8 @@ export interface Manners {
   lag?: number
   /** The number that it claims for blocks that are asked for by their name. */
   claims?: bigint
+  /** The block that it calls final, by the newest one. */
+  finalOf?: (head: number) => number
   /** Changes what calls of contracts return. */
   lies?: boolean
   /** How it treats the third parameter of `eth_call`. */
@@ -136,16 +138,20 @@ async function answerOf(call: Call, manners: Manners, url: string): Promise<Answ
 }
 
 /** The parameters as the honest one gets them. */
-async function paramsOf({ method, params }: Call, { lag = 0, overrides }: Manners, url: string): Promise<unknown[]> {
+async function paramsOf({ method, params }: Call, manners: Manners, url: string): Promise<unknown[]> {
+  const { lag = 0, finalOf, overrides } = manners
   if (method === 'eth_call' && overrides === 'ignored') return params.slice(0, 2)
-  if (method !== 'eth_getBlockByNumber' || params[0] !== 'latest' || lag === 0) return params
+  if (method !== 'eth_getBlockByNumber') return params
+  const isFinal = params[0] === 'finalized' && finalOf !== undefined
+  if (!isFinal && (params[0] !== 'latest' || lag === 0)) return params
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_blockNumber', params: [] }),
   })
   const { result } = (await response.json()) as { result: string }
-  return [`0x${Math.max(0, Number(result) - lag).toString(16)}`, ...params.slice(1)]
+  const number = isFinal ? finalOf(Number(result)) : Number(result) - lag
+  return [`0x${Math.max(0, number).toString(16)}`, ...params.slice(1)]
 }
 
 function blocksOf({ params }: Call): number {

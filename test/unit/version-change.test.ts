@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { changeOf, type PresentVersion } from '../../services/core/guard/version-change.ts'
 
 const [A, B] = [Buffer.from('a'), Buffer.from('b')]
-const present: PresentVersion = { uri: A, fromBlock: 10n, isOrphan: false }
+const present: PresentVersion = { uri: A, extensions: null, fromBlock: 10n, isOrphan: false }
 
 const CASES: [
   what: string,
@@ -24,5 +24,10 @@ const CASES: [
 ]
 
 for (const [what, before, uri, block, change] of CASES) {
-  test(`${what}: ${change}`, () => assert.equal(changeOf(before, { uri, block }), change))
+  test(`${what}: ${change}`, () => assert.equal(changeOf(before, { uri, extensions: null, block }), change))
 }
+
+test('the same, of which the contract says something else: replace, where it could be looked at', () => {
+  assert.equal(changeOf(present, { uri: A, extensions: '{}', block: 11n }), 'replace')
+  assert.equal(changeOf(present, { uri: A, extensions: undefined, block: 11n }), 'none')
+})

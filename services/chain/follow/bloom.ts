@@ -1,5 +1,6 @@
 import { getBytes, keccak256 } from 'ethers'
 import type { Hex } from '../hex.ts'
+import type { Log } from '../read-logs.ts'
 
 const BITS = 2_048
 /** The most often that a filter may say yes to addresses that it was not given, to be evidence. */
@@ -17,7 +18,17 @@ export function tellsOf(bloom: Buffer, addresses: readonly Hex[], topics: readon
   return topics.some((topic) => has(bloom, topic)) && addresses.some((address) => has(bloom, address))
 }
 
-function has(bloom: Buffer, value: Hex): boolean {
+/** Whether a block has no logs of these addresses with these topics, by its filter: it never says no to what it was given. */
+export function rulesOut(bloom: Buffer, addresses: readonly Hex[], topics: readonly Hex[]): boolean {
+  return !topics.some((topic) => has(bloom, topic)) || !addresses.some((address) => has(bloom, address))
+}
+
+/** Whether a block's filter tells of a log that the block has. */
+export function tellsOfLog(bloom: Buffer, { address, topics }: Pick<Log, 'address' | 'topics'>): boolean {
+  return has(bloom, address) && topics.every((topic) => has(bloom, topic))
+}
+
+function has(bloom: Buffer, value: string): boolean {
   const digest = getBytes(keccak256(value))
   return [0, 2, 4].every((place) => {
     const bit = (((digest[place] ?? 0) << 8) | (digest[place + 1] ?? 0)) % BITS

@@ -2,6 +2,7 @@ import type { ChainBlock } from '../pin-block.ts'
 import type { ProviderPool } from '../provider-pool.ts'
 import type { Log } from '../read-logs.ts'
 import { hasKind, RpcFailure } from '../rpc-failure.ts'
+import { rulesOut, tellsOfLog } from './bloom.ts'
 import { readLogsOfBlock, readLogsOfRange, type LogFilter } from './block-logs.ts'
 import { readFinal, readHead, readHeader, readHighestHead, type Header } from './header.ts'
 import { newestOnChain } from './known-chain.ts'
@@ -19,12 +20,21 @@ export interface KnownChain {
  * - `rest`: nothing; the chain has not grown
  * - `back`: everything above `to` is void; undefined: all that is known. `isBroken` when that was final
  * - `on`: these blocks are new, and have these logs. `isRange`: they were asked for by a range, of which nothing tells whether
- *   logs are missing
+ *   logs are missing. `saved`: blocks whose logs were not asked for. `filters`: whether the blocks' filters told of their logs;
+ *   undefined when they have none
  */
 export type Step =
   | { kind: 'rest'; head: Header }
   | { kind: 'back'; to: ChainBlock | undefined; isBroken: boolean }
-  | { kind: 'on'; blocks: readonly ChainBlock[]; logs: readonly Log[]; head: Header; isRange: boolean }
+  | {
+      kind: 'on'
+      blocks: readonly ChainBlock[]
+      logs: readonly Log[]
+      head: Header
+      isRange: boolean
+      saved: number
+      filters: 'right' | 'wrong' | undefined
+    }
 
 export interface FollowOptions {
   pool: ProviderPool
@@ -41,6 +51,11 @@ export interface FollowOptions {
    * known, it is the chain that has become shorter.
    */
   isStuck?: boolean
+  /**
+   * Logs of a block are not asked for when its filter rules out that it has any that are wanted. With a quorum they are: a
+   * filter is the word of one provider.
+   */
+  trustsFilters?: boolean
   signal?: AbortSignal
 }
 
@@ -48,6 +63,7 @@ export interface FollowOptions {
 const BLOCKS_AT_ONCE = 16n
 const RANGE = 1_000n
 const RANGE_FROM = 64
+const MOST_RULED_OUT = 1_000
 
 /**
  * The next step along a chain. Blocks are chained by their parents' hashes; the logs of blocks that may still be reorganised
@@ -74,23 +90,15 @@ export async function nextStep(known: KnownChain, options: FollowOptions): Promi
     : await takeBlocks(known, top, head, options)
 }
 
-/** What counts as final now. @throws RpcFailure */
-export async function finalNumber(
-  head: Pick<ChainBlock, 'number'>,
-  { pool, minDepth, signal }: Omit<FollowOptions, 'filter'>,
-): Promise<bigint> {
-  return smaller(head.number - BigInt(minDepth), await readFinal(pool, signal))
-}
-
 /** A chain that is new here begins at its newest block, with one below it to fall back to. */
 async function begin(head: Header, { pool, minDepth, signal }: FollowOptions): Promise<Step> {
   const below = head.number - BigInt(minDepth)
   const blocks = below > 0n ? [await readHeader(pool, below, signal), head] : [head]
-  return { kind: 'on', blocks, logs: [], head, isRange: false }
+  return { kind: 'on', blocks, logs: [], head, isRange: false, saved: 0, filters: undefined }
 }
 
 async function takeBlocks(known: KnownChain, top: ChainBlock, head: Header, options: FollowOptions): Promise<Step> {
-  const { pool, filter, signal } = options
+  const { pool, filter, trustsFilters = false, signal } = options
   const last = smaller(head.number, top.number + BLOCKS_AT_ONCE)
   const numbers = Array.from({ length: Number(last - top.number) }, (_, index) => top.number + 1n + BigInt(index))
   const headers = await Promise.all(
@@ -101,8 +109,23 @@ async function takeBlocks(known: KnownChain, top: ChainBlock, head: Header, opti
     if (index === 0) return await goBack(known, head, options)
     throw new RpcFailure('behind', 'The chain was reorganised while it was read.')
   }
-  const logs = await Promise.all(headers.map((header) => readLogsOfBlock(pool, header, filter, signal)))
-  return { kind: 'on', blocks: headers, logs: logs.flat(), head, isRange: false }
+  const asked = trustsFilters && pool.quorum === 1 ? headers.filter((header) => mayHave(header, filter)) : headers
+  const logs = await Promise.all(asked.map((header) => readLogsOfBlock(pool, header, filter, signal)))
+  const filters = filtersOf(asked, logs)
+  const saved = headers.length - asked.length
+  return { kind: 'on', blocks: headers, logs: logs.flat(), head, isRange: false, saved, filters }
+}
+
+function mayHave({ bloom }: Header, { addresses, topics }: LogFilter): boolean {
+  // Of so many some are always in it by chance.
+  return bloom === undefined || addresses.length > MOST_RULED_OUT || !rulesOut(bloom, addresses, topics)
+}
+
+function filtersOf(headers: readonly Header[], logs: readonly (readonly Log[])[]): 'right' | 'wrong' | undefined {
+  const told = headers.flatMap(({ bloom }, index) =>
+    (logs[index] ?? []).map((log) => bloom !== undefined && tellsOfLog(bloom, log)),
+  )
+  return told.length === 0 ? undefined : told.every(Boolean) ? 'right' : 'wrong'
 }
 
 /** Both ends are looked at before and after, so that what was read in between is of this chain. */
@@ -121,7 +144,7 @@ async function takeRange(
   if (before.hash !== after.hash || !(await isOnChain(top, head, options))) {
     throw new RpcFailure('behind', 'The chain was reorganised while it was read.')
   }
-  return { kind: 'on', blocks: [after], logs, head, isRange: true }
+  return { kind: 'on', blocks: [after], logs, head, isRange: true, saved: 0, filters: undefined }
 }
 
 async function goBack(known: KnownChain, head: Header, options: FollowOptions): Promise<Step> {

@@ -8,7 +8,7 @@ export interface Header extends ChainBlock {
   parentHash: Hex
   /** Seconds since 1970, by the chain. */
   time: number
-  /** 256 bytes; undefined where the chain has none, or leaves it empty. */
+  /** 256 bytes; undefined where there is none, or it is empty: there are chains and providers that leave it so. */
   bloom: Buffer | undefined
 }
 

@@ -2,6 +2,8 @@
 export interface PresentVersion {
   /** Null: it tells nothing any more. */
   uri: Uint8Array | null
+  /** What else its contract says of it; null: nothing. */
+  extensions: string | null
   /** Number of the block at which it was first read. */
   fromBlock: bigint
   /** That block is not on the chain any more. */
@@ -16,16 +18,17 @@ export interface PresentVersion {
  */
 export type VersionChange = 'none' | 'first' | 'confirm' | 'replace'
 
-/** @param present undefined: nothing is known of the token */
+/** @param present undefined: nothing is known of the token. What else is said of it counts when it could be looked at */
 export function changeOf(
   present: PresentVersion | undefined,
-  read: { uri: Uint8Array | null; block: bigint },
+  read: { uri: Uint8Array | null; extensions: string | null | undefined; block: bigint },
 ): VersionChange {
   if (present === undefined) return read.uri === null ? 'none' : 'first'
-  const { uri, fromBlock, isOrphan } = present
+  const { uri, extensions, fromBlock, isOrphan } = present
   // It was read at a later block meanwhile.
   if (!isOrphan && fromBlock > read.block) return 'none'
-  if (isSame(uri, read.uri)) return isOrphan ? 'confirm' : 'none'
+  const saysSame = read.extensions === undefined || read.extensions === extensions
+  if (saysSame && isSame(uri, read.uri)) return isOrphan ? 'confirm' : 'none'
   return 'replace'
 }
 

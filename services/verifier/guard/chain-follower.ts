@@ -9,18 +9,21 @@ import {
 } from '../../catalog/chains.ts'
 import { oldestOpenBlock } from '../../catalog/guards-work.ts'
 import type { Leading } from '../../catalog/leases-fence.ts'
-import { finalNumber, nextStep, type KnownChain, type Step } from '../../chain/follow/follow-chain.ts'
-import type { Header } from '../../chain/follow/header.ts'
+import { nextStep, type KnownChain, type Step } from '../../chain/follow/follow-chain.ts'
+import { readFinal, type Header } from '../../chain/follow/header.ts'
 import { blocksToKeep } from '../../chain/follow/known-chain.ts'
 import { touchesOf, TOUCHING_TOPICS } from '../../chain/follow/token-touches.ts'
 import { hasCode } from '../../core/errors.ts'
 import { SECOND_MS } from '../../core/units.ts'
 import { BlockPace } from './block-pace.ts'
+import { asksWhatIsFinal, UNKNOWN_PACE, withAnswer, withBlocks, withoutAbove, withRest } from './finality-pace.ts'
 import type { FollowedChain, GuardParts } from './parts.ts'
 
 /** With nothing to guard the chain is not asked for anything. */
 const IDLE_MS = 2 * SECOND_MS
 const MOST_BEHIND = 64n
+/** Chains with logs that are not in the filters of their blocks: those of Polygon's state syncs. */
+const FILTERS_LACK_LOGS = new Set(['eip155:137', 'eip155:80002'])
 
 /** What came of a pass: how long to wait for the next, and whether there is something to read. */
 export interface Pass {
@@ -41,7 +44,9 @@ export class ChainFollower {
   #epoch = -1
   /** When the chain was last seen to change. */
   #movedAt = performance.now()
-  #blocksSinceFinal = 0
+  #finality = UNKNOWN_PACE
+  /** Whether the filters of blocks told of the logs that the blocks have; undefined until there were some. */
+  #filters: 'right' | 'wrong' | undefined
   #chainId = ''
   /** Blocks that are still to come. */
   #behind = 0n
@@ -68,7 +73,11 @@ export class ChainFollower {
     const { db } = this.#parts
     this.#chainId = chainId
     if (!(await isGuarded(db, chainId))) return { waitMs: IDLE_MS, isTouched: false, isSettled: false }
-    if (this.#epoch !== leading.epoch) this.#known = undefined
+    if (this.#epoch !== leading.epoch) {
+      this.#known = undefined
+      this.#finality = UNKNOWN_PACE
+      this.#filters = FILTERS_LACK_LOGS.has(chainId) ? 'wrong' : undefined
+    }
     this.#epoch = leading.epoch
     try {
       return await this.#step(leading, this.#known ?? (await readChain(db, chainId)))
@@ -90,7 +99,8 @@ export class ChainFollower {
     this.#addresses = addresses.length
     const isStuck = performance.now() - this.#movedAt >= settings.stuckMs
     const filter = { addresses, topics: TOUCHING_TOPICS }
-    const step = await nextStep(known, { pool, filter, minDepth: settings.minDepth, isStuck, signal })
+    const trustsFilters = this.#filters === 'right'
+    const step = await nextStep(known, { pool, filter, minDepth: settings.minDepth, isStuck, trustsFilters, signal })
     if (step.kind === 'rest') return await this.#rest(step.head, leading, isJoined)
     this.#movedAt = performance.now()
     if (step.kind === 'back') return await this.#back(step, leading, known)
@@ -99,7 +109,8 @@ export class ChainFollower {
   }
 
   async #rest(head: Header, leading: Leading, isTouched: boolean): Promise<Pass> {
-    const isSettled = await this.#finality(head, leading, 0)
+    this.#finality = withRest(this.#finality)
+    const isSettled = await this.#askFinal(head, leading)
     return { waitMs: this.#pace.afterRest(), isTouched, isSettled }
   }
 
@@ -111,6 +122,7 @@ export class ChainFollower {
     if (isBroken) log.error({ chain: this.#chainId, block }, 'blocks that were final are not on the chain any more')
     else log.debug({ chain: this.#chainId, block }, 'the chain was reorganised')
     const above = to?.number ?? -1n
+    this.#finality = withoutAbove(this.#finality, above)
     this.#known = {
       blocks: known.blocks.filter(({ number }) => number <= above),
       final: known.final < above ? known.final : above,
@@ -119,7 +131,7 @@ export class ChainFollower {
   }
 
   async #on(
-    { blocks, logs, head, isRange }: Step & { kind: 'on' },
+    { blocks, logs, head, isRange, saved, filters }: Step & { kind: 'on' },
     leading: Leading,
     known: KnownChain,
   ): Promise<Pass> {
@@ -137,27 +149,34 @@ export class ChainFollower {
         return { address: log.address, block, ids, isUpgrade }
       }),
     )
-    const saved = blocks.map(({ number, hash }) => ({ number, hash }))
-    await commitBlocks(this.#parts.db, leading, from, { blocks: saved, dropped, touches, isRange })
+    const news = blocks.map(({ number, hash }) => ({ number, hash }))
+    const wereWrong = filters === 'wrong' && this.#filters === 'right'
+    const mayLack = isRange || wereWrong
+    await commitBlocks(this.#parts.db, leading, from, { blocks: news, dropped, touches, mayLack })
     this.#behind = head.number - newest
     this.#known = { ...known, blocks: kept.map(({ number, hash }) => ({ number, hash })) }
-    const isSettled = await this.#finality(head, leading, blocks.length)
+    if (this.#filters !== 'wrong') this.#filters = filters ?? this.#filters
+    const { finalityBlocks } = this.#parts.settings
+    this.#finality = withBlocks(this.#finality, blocks.length, { saved, each: 1 / finalityBlocks })
+    const isSettled = await this.#askFinal(head, leading)
     // Those that are guarded join at a chain that is known.
     const isWhole = newest >= head.number && known.blocks.length > 0
     const waitMs = this.#pace.after(head)
-    return { waitMs: isWhole ? waitMs : 0, isTouched: touches.length > 0, isSettled }
+    return { waitMs: isWhole ? waitMs : 0, isTouched: touches.length > 0 || mayLack, isSettled }
   }
 
-  /** Asks what is final, once in some blocks, while something waits that may be. Answers whether more is. */
-  async #finality(head: Header, leading: Leading, blocks: number): Promise<boolean> {
+  /** Asks what is final when that may have changed, while something waits for it. Answers whether more is. */
+  async #askFinal(head: Header, leading: Leading): Promise<boolean> {
     const { db, pool, settings, signal } = this.#parts
-    this.#blocksSinceFinal += blocks
-    if (this.#known === undefined || this.#blocksSinceFinal < settings.finalityBlocks) return false
-    this.#blocksSinceFinal = 0
-    const oldest = await oldestOpenBlock(db, this.#chainId)
-    if (oldest === undefined || oldest > head.number - BigInt(settings.minDepth)) return false
-    const final = await finalNumber(head, { pool, minDepth: settings.minDepth, signal })
-    if (final <= this.#known.final) return false
+    const deep = head.number - BigInt(settings.minDepth)
+    const waitsFor = await oldestOpenBlock(db, this.#chainId)
+    if (this.#known === undefined || waitsFor === undefined || waitsFor > deep) return false
+    if (asksWhatIsFinal(this.#finality, { head: head.number, waitsFor })) {
+      const answer = { head: head.number, final: await readFinal(pool, signal) }
+      this.#finality = withAnswer(this.#finality, answer)
+    }
+    const final = this.#finality.final < deep ? this.#finality.final : deep
+    if (final < waitsFor || final <= this.#known.final) return false
     await commitFinal(db, leading, this.#chainId, final)
     this.#known = { ...this.#known, final }
     return true

@@ -4,7 +4,7 @@ import { guardsToRelease, releaseVersionsOf, tendPins } from '../../catalog/guar
 import { guardIds } from '../../catalog/guards-work.ts'
 import { lead, resign } from '../../catalog/leases.ts'
 import type { Leading } from '../../catalog/leases-fence.ts'
-import { noteDisagreement } from '../../catalog/chains.ts'
+import { followingRole, noteDisagreement } from '../../catalog/chains.ts'
 import { GUARDS, RECONCILE, type Wakes } from '../../catalog/wake.ts'
 import { numberOfHex } from '../../chain/hex.ts'
 import type { ProviderPool } from '../../chain/provider-pool.ts'
@@ -178,7 +178,7 @@ class Seat {
   }
 
   #role(): string {
-    return `guard ${this.chainId ?? ''}`
+    return followingRole(this.chainId ?? '')
   }
 
   async #readChainId(): Promise<string> {

@@ -12,7 +12,7 @@ import type { TokenRead } from '../../chain/read-tokens.ts'
 import { hasCode } from '../../core/errors.ts'
 import { parseCollectionId } from '../../core/collection-id.ts'
 import type { FollowedChain, GuardParts } from './parts.ts'
-import { readUriOf, uriRead } from './read-uri.ts'
+import { NO_TOKEN, readUrisOf, uriRead } from './read-uri.ts'
 
 /** Tokens of one guard. */
 const MOST_TOKENS = 100_000
@@ -63,12 +63,12 @@ async function readAll(
   }
   for await (const batch of batches) {
     for (const { id } of batch) seen.add(String(id))
-    await save(batch.flatMap((read) => readUriOf(read, standard === 'erc1155') ?? []))
+    await save(await readUrisOf(batch, wanted, profile.standards))
   }
   const gone = coverage.isComplete ? before.filter((id) => !seen.has(id)) : []
   await save([
-    uriRead(CONTRACT_ITSELF, profile.contractUri ?? undefined, false),
-    ...gone.map((id) => uriRead(BigInt(id), undefined, false)),
+    uriRead(CONTRACT_ITSELF, profile.contractUri ?? undefined, NO_TOKEN),
+    ...gone.map((id) => uriRead(BigInt(id), undefined, NO_TOKEN)),
   ])
   const upgrade = upgradeOf(guard.contract, profile)
   const nextMs = settings.fullEveryMs

@@ -5,7 +5,10 @@ export interface GuardSettings {
   minDepth: number
   /** How often the newest block is asked for; undefined: once for each block, as often as they come. */
   pollMs: number | undefined
-  /** While something waits for it, what is final is asked for once in so many blocks. */
+  /**
+   * While something waits for it, what is final is asked for with the calls that are saved where a block has no logs by its
+   * filter; on chains where none is saved, once in so many blocks.
+   */
   finalityBlocks: number
   /** When no block has come for so long, all providers are asked, and the chain may be taken to have become shorter. */
   stuckMs: number

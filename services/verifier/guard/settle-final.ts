@@ -1,5 +1,12 @@
 import { saveReads, type ReadUri } from '../../catalog/guards-reads.ts'
-import { finalTouches, forgetTouches, settleVersions, versionsToSettle, type Touch } from '../../catalog/guards-work.ts'
+import {
+  finalTouches,
+  forgetTouches,
+  settleVersions,
+  versionsToSettle,
+  type OpenVersions,
+  type Touch,
+} from '../../catalog/guards-work.ts'
 import type { SavedGuard } from '../../catalog/guards.ts'
 import { RECONCILE } from '../../catalog/wake.ts'
 import type { ChainBlock } from '../../chain/pin-block.ts'
@@ -53,8 +60,8 @@ async function settleUris(block: ChainBlock, chain: FollowedChain, parts: GuardP
   if (open === undefined) return false
   const ids = open.versions.map(({ tokenId }) => BigInt(tokenId))
   const { reads } = await readAgain(open, ids, block, chain, parts)
-  const uris = new Map(reads.map(({ tokenId, uri }) => [tokenId, uri]))
-  const agreed = open.versions.filter(({ tokenId, uri }) => uris.has(tokenId) && isSame(uris.get(tokenId), uri))
+  const now = new Map(reads.map((read) => [read.tokenId, read]))
+  const agreed = open.versions.filter((version) => isSame(now.get(version.tokenId), version))
   const others = open.versions.filter((version) => !agreed.includes(version))
   await settleVersions(parts.db, chain.leading, open, {
     block: others.length > 0 ? (blocks.at(-1) ?? block) : block,
@@ -71,7 +78,7 @@ interface ReadAgain {
 
 /** What tokens point to at a final block; where providers have no state so old, at the newest one. */
 async function readAgain(
-  guard: Pick<SavedGuard, 'collection'>,
+  guard: Pick<SavedGuard, 'collection' | 'contract'>,
   ids: readonly bigint[],
   block: ChainBlock,
   chain: FollowedChain,
@@ -86,6 +93,7 @@ async function readAgain(
   }
 }
 
-function isSame(a: Buffer | null | undefined, b: Buffer | null): boolean {
-  return a === null || a === undefined || b === null ? a === b : a.equals(b)
+function isSame(read: ReadUri | undefined, { uri, extensions }: OpenVersions['versions'][number]): boolean {
+  if (read === undefined || (read.extensions !== undefined && read.extensions !== extensions)) return false
+  return read.uri === null || uri === null ? read.uri === uri : read.uri.equals(uri)
 }
