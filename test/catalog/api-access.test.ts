@@ -51,6 +51,7 @@ function bodyOf({ spec }: ApiRoute): unknown {
   if (spec.path === '/v1/access/{cid}') return { token: true }
   if (spec.path === '/v1/sites/{site}/versions') return { pin: NOBODYS_ID }
   if (/\/(verifications|guard|proofs)$/.test(spec.path)) return {}
+  if (spec.path.endsWith(':rotate')) return {}
   if (spec.path.startsWith('/v1/webhooks')) return { url: 'https://hooks.example/' }
   if (spec.path === '/v1/tokens') return { name: 'x', scopes: ['tokens:admin'] }
   return spec.path === '/v1/nodes:invite' ? { name: 'x' } : { cid }
