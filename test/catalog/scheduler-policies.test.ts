@@ -5,6 +5,7 @@ import { putPolicy } from '../../services/catalog/policies.ts'
 import { enqueue } from '../../services/catalog/reconcile-queue.ts'
 import { previewPolicy } from '../../services/catalog/replicas-preview.ts'
 import { pinReplicas } from '../../services/catalog/replicas-view.ts'
+import { reconcile } from '../../services/scheduler/reconcile.ts'
 import { eventually } from '../support/eventually.ts'
 import { simulatedCluster } from '../support/simulated-cluster.ts'
 import { newTenant, pinRoot, rootNumber, statesOf, statusOf } from '../support/wanted.ts'
@@ -86,4 +87,24 @@ test('copies are not read back again and again without a pause', async () => {
   )
   const copies = await cluster.db.query('select recheck, lease from replica')
   assert.deepEqual(copies, [{ recheck: false, lease: null }])
+})
+
+test('a root that cannot be decided holds up no other, and comes again', async () => {
+  await using cluster = await simulatedCluster({ schedulers: 0 })
+  cluster.addNode('a')
+  await eventually('a node', async () => (await cluster.db.query('select from node')).length === 1)
+  const [broken, whole] = [await newTenant(cluster.db, TWO), await newTenant(cluster.db, TWO)]
+  const stuck = await pinRoot(cluster, broken, rootNumber(1))
+  const pin = await pinRoot(cluster, whole, rootNumber(2))
+  // As if another version of the program had saved it.
+  await cluster.db.run(`update policy set spec = '{}' where tenant_id = $1`, [broken])
+  const { taken, failed } = await reconcile(cluster.db, cluster.settings)
+  assert.equal(taken, 2)
+  assert.deepEqual(
+    failed.map(({ contentId }) => contentId),
+    [stuck.contentId],
+  )
+  assert.deepEqual(await statesOf(cluster.db, pin), { 'a-1': 'allocated' })
+  const left = await cluster.db.query('select content_id as id from reconcile_queue where due_at > now()')
+  assert.deepEqual(left, [{ id: stuck.contentId }])
 })
