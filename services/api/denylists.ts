@@ -4,6 +4,7 @@ import {
   denylistPart,
   getDenylist,
   listDenylists,
+  MAX_DENYLIST_BYTES,
   putDenylist,
   type SavedDenylist,
 } from '../catalog/denylists.ts'
@@ -60,7 +61,7 @@ export function denylistRoutes({ db, wakes }: { db: Database; wakes: Wakes }): A
         path: '/v1/denylists/{name}/parts/{part}',
         summary: "A piece of a denylist's text",
         access: 'nodes:admin',
-        params: Name.extend({ part: z.coerce.number().int().nonnegative() }),
+        params: Name.extend({ part: z.coerce.number().int().min(0).max(MAX_DENYLIST_BYTES) }),
         answers: { 200: textAnswer('text/plain') },
       },
       async ({ params }) => {

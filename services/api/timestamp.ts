@@ -1,6 +1,9 @@
 import { z } from 'zod'
 
 const SHAPE = z.iso.datetime({ offset: true })
+/** What both RFC 3339 and the database can write: the years 1 to 9999, in UTC. */
+const FIRST_MS = Date.parse('0001-01-01T00:00:00Z')
+const END_MS = Date.parse('+010000-01-01T00:00:00Z')
 
 /**
  * A point in time of RFC 3339, as text in UTC with six decimals, which is how far the database looks. A `+` that came
@@ -13,7 +16,7 @@ export const Timestamp = z
     const given = text.replace(' ', '+')
     const wellFormed = SHAPE.safeParse(given).success
     const at = wellFormed ? Date.parse(given) : Number.NaN
-    if (Number.isNaN(at)) {
+    if (!(at >= FIRST_MS && at < END_MS)) {
       context.addIssue({ code: 'custom', message: 'it must be a time such as 2026-01-02T03:04:05.678Z' })
       return z.NEVER
     }

@@ -1,6 +1,6 @@
 import type { PinStatus } from '../core/pin.ts'
 import type { Database, Sql } from './database.ts'
-import { removePins } from './pins-remove.ts'
+import { removeVersionPins } from './follows-pins.ts'
 
 /** Time to publish a version that was reserved; once it is published it stays reserved until a look has seen it. */
 const RESERVED_MS = 600_000
@@ -93,6 +93,6 @@ async function releaseOf(sql: Sql, followId: string, pauseMs: number): Promise<n
     [followId, isSettled, pauseMs, LONGEST_PAUSE_MS],
   )
   const pins = unwanted.map(({ pinId }) => pinId)
-  if (pins.length > 0) await removePins(sql, follow.tenantId, pins, 'all')
+  await removeVersionPins(sql, follow.tenantId, pins)
   return pins.length
 }

@@ -5,8 +5,9 @@ import type { Database, Sql } from './database.ts'
 import { raiseEvent } from './events.ts'
 import { HASTENED, type DueFollow } from './follows-due.ts'
 import { insertPins } from './pins-insert.ts'
-import { removePins } from './pins-remove.ts'
+import { removeVersionPins } from './follows-pins.ts'
 import { getPin, type PinRow } from './pins.ts'
+import { lockTenant } from './tenant-lock.ts'
 
 /** Where a followed name was found to lead to. */
 export interface SeenVersion {
@@ -82,6 +83,8 @@ export async function reserveVersion(
 ): Promise<void> {
   await db.transaction(async (sql) => {
     const follow = await holdFollow(sql, tenantId, followId)
+    // Whoever removes pins of other versions sees that this one is named, or it is gone here.
+    await lockTenant(sql, tenantId)
     const pin = await getPin(sql, tenantId, pinId)
     const [content] = await sql.query<{ cid: Buffer }>('select cid from content where id = $1', [contentId])
     if (follow === undefined || pin === undefined || content === undefined) {
@@ -94,7 +97,7 @@ export async function reserveVersion(
       [followId, content.cid, pinId],
     )
     await sql.run('update follow set settle_at = coalesce(settle_at, now()) where id = $1', [followId])
-    if (former !== undefined && former !== pinId) await removePins(sql, tenantId, [former], 'all')
+    if (former !== undefined && former !== pinId) await removeVersionPins(sql, tenantId, [former])
   })
 }
 

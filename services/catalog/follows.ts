@@ -3,7 +3,7 @@ import { CID } from 'multiformats/cid'
 import { HoldfastError } from '../core/errors.ts'
 import type { PinStatus } from '../core/pin.ts'
 import type { Database, Sql } from './database.ts'
-import { removePins } from './pins-remove.ts'
+import { removeVersionPins } from './follows-pins.ts'
 
 /** Follows of one tenant: each is resolved again and again. */
 const MAX_FOLLOWS = 10_000
@@ -108,7 +108,7 @@ export async function deleteFollow(db: Database, tenantId: number, name: string)
     ])
     await sql.run('delete from follow where id = $1', [follow.id])
     const ids = pins.map(({ id }) => id)
-    await removePins(sql, tenantId, ids, 'all')
+    await removeVersionPins(sql, tenantId, ids)
     return true
   })
 }

@@ -109,13 +109,15 @@ async function allocateReplicas(sql: Sql, columns: Appointments): Promise<void> 
   if (columns[0].length === 0) return
   await sql.prepared(
     'allocate-replicas',
-    `insert into replica (content_id, node_id, prio, due_at)
-     select a.content_id, a.node_id, a.prio, coalesce(now() + make_interval(secs => a.ms / 1000.0), 'infinity')
+    `insert into replica (content_id, node_id, prio, due_at, tenant_id)
+     select a.content_id, a.node_id, a.prio, coalesce(now() + make_interval(secs => a.ms / 1000.0), 'infinity'),
+            coalesce((select min(p.tenant_id) from pin p where p.content_id = a.content_id), 0)
        from unnest($1::bigint[], $2::integer[], $3::smallint[], $4::float8[]) as a (content_id, node_id, prio, ms)
        join node n on n.id = a.node_id and n.liveness <> 'down'
       order by a.content_id, a.node_id
      on conflict (content_id, node_id) do update
-       set state = 'allocated', prio = excluded.prio, due_at = excluded.due_at, lease = null, lease_until = null,
+       set state = 'allocated', prio = excluded.prio, due_at = excluded.due_at, tenant_id = excluded.tenant_id,
+           lease = null, lease_until = null,
            attempts = 0, recheck = false, verified_at = null, phase = null, error = null, error_code = null,
            changed_at = now()
        where replica.state in ('lost', 'releasing')`,

@@ -17,11 +17,20 @@ export interface ClaimedWork {
 /** Shares of a node's slots by priority, so that no class starves another. Healing comes before new pins. */
 const CLASS_WEIGHTS = [40, 10, 30, 15, 5, 5, 10]
 /** Classes of roots that no node has: searches, of which only so many may wait for the network at once. */
-const SEEK_CLASSES = [1, 6]
+const SEEK_CLASSES = '(1, 6)'
+/** Those that wait, of replicas `r` of the node $1, as the index 'replica_search' has them. */
+const SEARCHES = `r.node_id = $1 and r.lease is null and (r.state in ('allocated', 'stored', 'releasing') or r.recheck)
+  and r.prio in ${SEEK_CLASSES} and r.due_at < 'infinity'`
+
+/** The next account of which something waits to be searched for, in a class. */
+function firstAccount(after: string): string {
+  return `min(r.tenant_id) from replica r where ${SEARCHES} and r.prio = class.prio ${after}`
+}
 
 /**
  * Gives due work to a node: at most `slots` replicas, each with a lease of its own until `leaseMs` from now. Of several
- * classes that wait each gets slots at random by its weight, within a class what is due longest comes first.
+ * classes that wait each gets slots at random by its weight, within a class what is due longest comes first. Searches take
+ * long, so accounts that wait for some take turns, however many one of them has.
  * @param room `seeks`: of the slots, how many of each class of roots that no node has
  */
 export async function claimWork(
@@ -33,17 +42,38 @@ export async function claimWork(
   if (slots <= 0) return []
   const claimed = await sql.prepared<Claim>(
     'claim-work',
-    `with due as materialized (
-       select waiting.content_id
-         from unnest($3::float8[]) with ordinality as class (weight, ordinal)
-        cross join lateral (
-               select q.content_id, row_number() over (order by q.due_at) as place
-                 from (select r.content_id, r.due_at from replica r
-                        where r.node_id = $1 and r.prio = class.ordinal - 1 and r.due_at <= now() and r.lease is null
-                          and (r.state in ('allocated', 'stored', 'releasing') or r.recheck)
-                        order by r.due_at
-                        limit least($4::bigint, case when class.ordinal - 1 = any ($6) then $7::bigint end)) q) waiting
-        order by waiting.place / class.weight * -ln(1 - random())
+    `with class as materialized (
+       select weight, ordinal - 1 as prio from unnest($3::float8[]) with ordinality as class (weight, ordinal)),
+     searching as materialized (
+       select class.weight, class.prio, known.tenant_id
+         from class cross join lateral (
+           with recursive known (tenant_id) as (
+             (select ${firstAccount('')})
+             union all
+             select (select ${firstAccount('and r.tenant_id > known.tenant_id')})
+               from known where known.tenant_id is not null)
+           select tenant_id from known where tenant_id is not null) known
+        where class.prio in ${SEEK_CLASSES}),
+     searches as (
+       select weight, prio, content_id, row_number() over (partition by prio order by turn, random()) as place
+         from (select s.weight, s.prio, q.content_id,
+                      row_number() over (partition by s.prio, s.tenant_id order by q.due_at) as turn
+                 from searching s cross join lateral (
+                   select r.content_id, r.due_at from replica r
+                    where ${SEARCHES} and r.prio = s.prio and r.tenant_id = s.tenant_id and r.due_at <= now()
+                    order by r.due_at limit least($4, $6::bigint)) q) waiting),
+     others as (
+       select class.weight, class.prio, q.content_id, row_number() over (partition by class.prio order by q.due_at) as place
+         from class cross join lateral (
+           select r.content_id, r.due_at from replica r
+            where r.node_id = $1 and r.prio = class.prio and r.due_at <= now() and r.lease is null
+              and (r.state in ('allocated', 'stored', 'releasing') or r.recheck)
+            order by r.due_at limit $4::bigint) q
+        where class.prio not in ${SEEK_CLASSES}),
+     due as materialized (
+       select content_id
+         from (select * from searches where place <= $6::bigint union all select * from others) waiting
+        order by place / weight * -ln(1 - random())
         limit $4),
      pick as (
        select r.content_id from replica r join due on due.content_id = r.content_id
@@ -56,7 +86,7 @@ export async function claimWork(
       where r.node_id = $1 and r.content_id = pick.content_id
         and exists (select from node n where n.id = $1 and n.epoch = $2 and n.session_hash is not null)
       returning r.content_id as "contentId", r.lease, r.state, c.cid, c.origins`,
-    [session.nodeId, session.epoch, CLASS_WEIGHTS, slots, leaseMs, SEEK_CLASSES, seeks],
+    [session.nodeId, session.epoch, CLASS_WEIGHTS, slots, leaseMs, seeks],
   )
   const held = claimed.filter(({ state }) => state !== 'releasing').map(({ contentId }) => contentId)
   const [sources, limits] = [await readSources(sql, held, session), await readLimits(sql, held, defaultMaxBytes)]

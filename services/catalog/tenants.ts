@@ -48,24 +48,32 @@ export async function setTenantLimits(db: Sql, tenantId: number, limits: TenantL
   ])
 }
 
-export interface TenantUsage extends TenantLimits {
+/** What can be read at once, however many pins there are. */
+export interface TenantRoom extends TenantLimits {
   pins: number
+}
+
+export async function roomOf(db: Sql, tenantId: number): Promise<TenantRoom> {
+  const [row] = await db.query<{ pins: number; maxPins: number | null; maxPinBytes: number | null }>(
+    `select pins::float8 as pins, max_pins::float8 as "maxPins", max_pin_bytes::float8 as "maxPinBytes"
+     from tenant_usage where tenant_id = $1`,
+    [tenantId],
+  )
+  return { pins: row?.pins ?? 0, maxPins: row?.maxPins ?? undefined, maxPinBytes: row?.maxPinBytes ?? undefined }
+}
+
+export interface TenantUsage extends TenantRoom {
   /** Bytes of the distinct DAGs that the tenant's pins name, as far as they were measured; each copy of one counts once. */
   bytes: number
 }
 
+/** Reads all pins of the tenant: for people, not for every request. */
 export async function usageOf(db: Sql, tenantId: number): Promise<TenantUsage> {
-  const [row] = await db.query<{ pins: number; maxPins: number | null; maxPinBytes: number | null; bytes: number }>(
-    `select usage.pins::float8 as pins, usage.max_pins::float8 as "maxPins", usage.max_pin_bytes::float8 as "maxPinBytes",
-            (select coalesce(sum(content.bytes), 0) from content
-             where content.id in (select pin.content_id from pin where pin.tenant_id = $1))::float8 as bytes
-     from tenant_usage as usage where usage.tenant_id = $1`,
+  const room = await roomOf(db, tenantId)
+  const [row] = await db.query<{ bytes: number }>(
+    `select coalesce(sum(content.bytes), 0)::float8 as bytes from content
+     where content.id in (select pin.content_id from pin where pin.tenant_id = $1)`,
     [tenantId],
   )
-  return {
-    pins: row?.pins ?? 0,
-    bytes: row?.bytes ?? 0,
-    maxPins: row?.maxPins ?? undefined,
-    maxPinBytes: row?.maxPinBytes ?? undefined,
-  }
+  return { ...room, bytes: row?.bytes ?? 0 }
 }

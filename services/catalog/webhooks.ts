@@ -85,7 +85,10 @@ export async function getWebhook(sql: Sql, tenantId: number, id: string): Promis
   return webhook
 }
 
-/** Changes a webhook, and enables it again if it was disabled: it is told what happens from now on. */
+/**
+ * Changes a webhook, and enables it again if it was disabled: it is told what happens from now on. What another URL
+ * answers from now on says nothing of this one: what it was being told is told here.
+ */
 export async function replaceWebhook(
   sql: Sql,
   tenantId: number,
@@ -95,6 +98,8 @@ export async function replaceWebhook(
   const [webhook] = await sql.query<SavedWebhook>(
     `update webhook w set url = $3, types = $4, disabled_at = null, disabled_reason = null, failures = 0,
             failing_since = null, paused_until = '-infinity',
+            lease = case when w.url = $3 then w.lease else w.lease + 1 end,
+            lease_until = case when w.url = $3 then w.lease_until else '-infinity' end,
             due_at = case when exists (select from webhook_delivery d where d.webhook_id = w.id and d.status = 'waiting')
                           then now() else w.due_at end
       where w.tenant_id = $1 and w.id = $2 returning ${COLUMNS}`,

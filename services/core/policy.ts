@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseDurationMs } from './units.ts'
+import { DAY_MS, MINUTE_MS, parseDurationMs } from './units.ts'
 
 const label = z
   .string()
@@ -21,7 +21,16 @@ export const PolicyRule = z.union([
 ])
 export type PolicyRule = z.infer<typeof PolicyRule>
 
-const duration = z.string().refine((text) => parseDurationMs(text) !== undefined, 'a duration such as 10m, 24h or 30d')
+/** Longer than anybody waits, and short enough to be added to a time. */
+const LONGEST_DURATION_MS = 3_650 * DAY_MS
+/** Copies that are read back without a pause would keep disks from everything else. */
+export const LEAST_VERIFY_MS = MINUTE_MS
+
+const duration = z
+  .string()
+  .refine((text) => parseDurationMs(text) !== undefined, 'a duration such as 10m, 24h or 30d')
+  .refine((text) => (parseDurationMs(text) ?? 0) <= LONGEST_DURATION_MS, 'at most 3650d')
+const pauseOfVerify = duration.refine((text) => (parseDurationMs(text) ?? 0) >= LEAST_VERIFY_MS, 'at least 1m')
 
 /** What a pin's owner wants of its copies, as the API takes and answers it. */
 export const Policy = z
@@ -34,7 +43,7 @@ export const Policy = z
       .refine(({ min, target }) => min <= target, 'copies.min must not be above copies.target'),
     rules: z.array(PolicyRule).max(32).default([]),
     heal: z.strictObject({ after: duration }).optional().describe('How long a silent node is waited for'),
-    verify: z.strictObject({ every: duration }).optional().describe('How often holders prove their copies'),
+    verify: z.strictObject({ every: pauseOfVerify }).optional().describe('How often holders prove their copies'),
   })
   .meta({ id: 'Policy' })
 export type Policy = z.infer<typeof Policy>

@@ -5,6 +5,7 @@ import type { StorageNode } from '../core/node.ts'
 import { derivePinStatus } from '../core/pin.ts'
 import { mergePolicies } from '../core/placement-rules.ts'
 import { plan, type Placement } from '../core/placement.ts'
+import { LEAST_VERIFY_MS } from '../core/policy.ts'
 import { SOURCE_STATES } from '../core/replica.ts'
 import { DAY_MS, parseDurationMs } from '../core/units.ts'
 
@@ -20,6 +21,8 @@ export interface DecideSettings {
 const MAX_ATTEMPTS = 6
 /** How often copies are read back when no policy says. */
 const VERIFY_EVERY_MS = 30 * DAY_MS
+/** However long a silent node is waited for, what it held is looked at this often. */
+const LONGEST_AGAIN_MS = DAY_MS
 
 export type Verdict = Decision & {
   /** Look again after this long, although nothing may have happened. */
@@ -131,7 +134,7 @@ function decideWanted(content: ContentCase, { nodes, isBraked }: Cluster, settin
     forget: restarts ? content.replicas.filter(({ state }) => state === 'failed').map(({ nodeId }) => nodeId) : [],
     givenUp: restarts ? null : undefined,
     statuses: content.policies.map((entry) => statusRule(content, nodes, entry, false)),
-    againMs: placement.againAfterMs,
+    againMs: placement.againAfterMs && Math.min(placement.againAfterMs, LONGEST_AGAIN_MS),
   }
 }
 
@@ -191,9 +194,8 @@ function pauseMs(attempts: number, { retryMs, maxRetryMs }: DecideSettings): num
 
 /** Verified copies whose verification is older than the policies allow. */
 function overdue(replicas: readonly ReplicaCase[], nodes: readonly StorageNode[], content: ContentCase): Appointment[] {
-  const everyMs = Math.min(
-    ...content.policies.map(({ policy }) => parseDurationMs(policy.verify?.every ?? '') ?? VERIFY_EVERY_MS),
-  )
+  const wanted = content.policies.map(({ policy }) => parseDurationMs(policy.verify?.every ?? '') ?? VERIFY_EVERY_MS)
+  const everyMs = Math.max(LEAST_VERIFY_MS, Math.min(...wanted))
   const up = new Set(nodes.filter(({ liveness }) => liveness === 'up').map(({ id }) => id))
   return replicas
     .filter(({ nodeId, state, isLeased, isRechecked, verifiedAgoMs }) => {

@@ -4,6 +4,7 @@ import { existing, lockContents } from '../catalog/reconcile-contents.ts'
 import { finishEntries, takeEntries, type QueueEntry } from '../catalog/reconcile-queue.ts'
 import { requestEvidence, settlePins, type SettledPin } from '../catalog/reconcile-statuses.ts'
 import { writeDecisions } from '../catalog/reconcile-write.ts'
+import { hasCode } from '../core/errors.ts'
 import { isMassFailure } from './brake.ts'
 import { decide, type DecideSettings, type Verdict } from './decide.ts'
 
@@ -23,6 +24,8 @@ export interface ReconcileOutcome {
   wake: Set<number>
   /** Pins whose status changed. */
   settled: SettledPin[]
+  /** Roots of which no decision could be made or written: they come again. */
+  failed: { contentId: string; error: Error }[]
 }
 
 /**
@@ -31,10 +34,39 @@ export interface ReconcileOutcome {
  */
 export async function reconcile(db: Database, settings: DecideSettings): Promise<ReconcileOutcome> {
   const entries = await takeEntries(db, SLICE)
-  if (entries.length === 0) return { taken: 0, isFull: false, againMs: undefined, wake: new Set(), settled: [] }
+  if (entries.length === 0) return { taken: 0, isFull: false, ...NOTHING, wake: new Set() }
   const nodes = await readNodes(db)
-  const done = await db.transaction(async (sql) => await reconcileSlice(sql, entries, nodes, settings))
+  const done = await together(db, entries, (sql, some) => reconcileSlice(sql, some, nodes, settings))
   return { taken: entries.length, isFull: entries.reduce((rows, { ids }) => rows + ids.length, 0) >= SLICE, ...done }
+}
+
+type Done = Pick<ReconcileOutcome, 'againMs' | 'wake' | 'settled'>
+
+const NOTHING = { againMs: undefined, settled: [], failed: [] }
+
+/** A root that cannot be decided must not hold up the others of its slice, which may be anybody's: then each goes alone. */
+async function together(
+  db: Database,
+  entries: readonly QueueEntry[],
+  work: (sql: Sql, entries: readonly QueueEntry[]) => Promise<Done>,
+): Promise<Done & Pick<ReconcileOutcome, 'failed'>> {
+  try {
+    return { ...(await db.transaction((sql) => work(sql, entries))), failed: [] }
+  } catch (error) {
+    // The database is away, or there is too much contention: that is nobody's fault among them.
+    if (hasCode(error, 'UNAVAILABLE')) throw error
+    const [only] = entries
+    if (only !== undefined && entries.length === 1)
+      return { ...NOTHING, wake: new Set(), failed: [{ contentId: only.contentId, error: error as Error }] }
+  }
+  const alone = []
+  for (const entry of entries) alone.push(await together(db, [entry], work))
+  return {
+    againMs: alone.find(({ againMs }) => againMs !== undefined)?.againMs,
+    wake: new Set(alone.flatMap(({ wake }) => [...wake])),
+    settled: alone.flatMap(({ settled }) => settled),
+    failed: alone.flatMap(({ failed }) => failed),
+  }
 }
 
 async function reconcileSlice(
@@ -42,7 +74,7 @@ async function reconcileSlice(
   entries: readonly QueueEntry[],
   nodes: readonly ClusterNode[],
   settings: DecideSettings,
-): Promise<Pick<ReconcileOutcome, 'againMs' | 'wake' | 'settled'>> {
+): Promise<Done> {
   const contents = await lockContents(
     sql,
     entries.map(({ contentId }) => contentId),

@@ -56,6 +56,8 @@ async function runReconciler({ db, wakes, log, signal }: SchedulerOptions, setti
       for (const nodeId of outcome.wake) wakes.announce(NODE, String(nodeId))
       for (const tenantId of new Set(outcome.settled.map((pin) => pin.tenantId))) wakes.announce(PINS, String(tenantId))
       if (outcome.settled.length > 0) wakes.announce(EVENTS)
+      for (const { contentId, error } of outcome.failed)
+        log.error({ err: error, contentId }, 'a root could not be decided, and comes again in half a minute')
       if (outcome.taken > 0) log.debug({ taken: outcome.taken, settled: outcome.settled.length }, 'reconciled')
     }
     return true

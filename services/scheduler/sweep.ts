@@ -13,13 +13,14 @@ const MAX_BACKLOG = 2_000
 const START = '0'
 
 /**
- * Looks at every root from time to time, whatever events were missed: slowly as a rule, and without pause after the cluster
- * has changed, because then much can be placed better than before.
+ * Looks at every root from time to time, whatever events were missed: slowly as a rule, and without pause for one round
+ * after the cluster has changed, because then much can be placed better than before. The round begins where the sweep is:
+ * a cluster that changes all the time would otherwise keep it from ever coming to the end.
  */
 export class Sweep {
   #cluster: string | undefined
-  #isHurried = true
-  #isFresh = true
+  /** The present round without pause: it ends when the sweep has come by the end, and then to this place again. */
+  #round: { from: string; hasComeBy: boolean } | undefined
   #sinceMs = Number.NEGATIVE_INFINITY
 
   /**
@@ -28,19 +29,22 @@ export class Sweep {
    */
   async pass(db: Database, lead: Lead, { role, everyMs }: { role: string; everyMs: number }): Promise<boolean> {
     const cluster = fingerprint(await readNodes(db))
-    const hasChanged = cluster !== this.#cluster
+    if (cluster !== this.#cluster) this.#round = { from: lead.position, hasComeBy: lead.position === START }
     this.#cluster = cluster
-    if (hasChanged) this.#isHurried = true
-    if (hasChanged && !this.#isFresh) await savePosition(db, role, lead.epoch, START)
-    const position = hasChanged && !this.#isFresh ? START : lead.position
-    this.#isFresh = false
-    const isDue = this.#isHurried || performance.now() - this.#sinceMs >= everyMs
+    const isDue = this.#round !== undefined || performance.now() - this.#sinceMs >= everyMs
     if (!isDue || (await countDue(db, MAX_BACKLOG)) >= MAX_BACKLOG) return false
     this.#sinceMs = performance.now()
-    const next = await enqueueContentsAfter(db, position, SLICE)
+    const next = await enqueueContentsAfter(db, lead.position, SLICE)
     await savePosition(db, role, lead.epoch, next ?? START)
-    if (next === undefined) this.#isHurried = false
-    return this.#isHurried
+    this.#goOn(next)
+    return this.#round !== undefined
+  }
+
+  #goOn(next: string | undefined): void {
+    if (this.#round === undefined) return
+    const { from, hasComeBy } = this.#round
+    const isOver = hasComeBy && (next === undefined || (from !== START && BigInt(next) >= BigInt(from)))
+    this.#round = isOver ? undefined : { from, hasComeBy: hasComeBy || next === undefined }
   }
 }
 

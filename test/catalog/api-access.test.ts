@@ -156,3 +156,18 @@ test('only what tells nothing of an account is public', async () => {
   const open = api.api.routes.filter(({ spec }) => spec.access === 'public').map(({ spec }) => spec.path)
   assert.deepEqual(open.sort(), ['/', '/openapi.json'])
 })
+
+test('a NUL in the path or the query of any route is refused, not asked of the database', async () => {
+  await using api = await openTestApi({ readsChain: true, signer: TEST_KEY })
+  for (const { spec } of api.api.routes) {
+    const path = spec.path.replaceAll(/\{\w+\}/g, 'a')
+    const places = [
+      ...(spec.params === undefined ? [] : [spec.path.replaceAll(/\{\w+\}/g, 'a%00')]),
+      ...Object.keys(spec.query?.shape ?? {}).map((name) => `${path}?${name}=a%00`),
+    ]
+    for (const place of places) {
+      const { status } = await api.send(spec.method, place, spec.method === 'GET' ? {} : { body: {} })
+      assert.ok([400, 404].includes(status), `${spec.method} ${place} answers ${status}`)
+    }
+  }
+})

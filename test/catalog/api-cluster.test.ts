@@ -84,6 +84,9 @@ test('a policy in use, and one of the system, cannot be deleted', async () => {
 
 const wrong: [string, string, unknown][] = [
   ['min above target', 'eu', { copies: { min: 3, target: 2 } }],
+  ['a wait of a million years', 'eu', { copies: { min: 1, target: 1 }, heal: { after: '365000000d' } }],
+  ['a wait without an end', 'eu', { copies: { min: 1, target: 1 }, heal: { after: `${'9'.repeat(400)}d` } }],
+  ['reading back all the time', 'eu', { copies: { min: 1, target: 1 }, verify: { every: '1ms' } }],
   ['no copies', 'eu', { rules: [] }],
   ['a million copies', 'eu', { copies: { min: 1, target: 1_000_000 } }],
   ['an unknown rule', 'eu', { copies: { min: 1, target: 1 }, rules: [{ avoid: 'region' }] }],

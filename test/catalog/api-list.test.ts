@@ -148,3 +148,16 @@ test('a wrong query is answered 400 with the parameter that is wrong', async (t)
     })
   }
 })
+
+test('times at the ends of the calendar are compared, and those beyond them refused', async () => {
+  await using api = await openTestApi()
+  await add(api)
+  assert.equal((await list(api, { after: '0001-01-01T00:00:00Z', before: '9999-12-31T23:59:59.999999Z' })).count, 1)
+  for (const time of ['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+01:00', '9999-12-31T23:59:59-01:00']) {
+    for (const side of ['before', 'after']) {
+      const response = await api.send('GET', `/psa/pins?${side}=${encodeURIComponent(time)}`)
+      assert.equal(response.status, 400, `${side} ${time}`)
+      assert.match((await failure(response)).details, new RegExp(`^${side}: .*time`))
+    }
+  }
+})

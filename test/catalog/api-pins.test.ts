@@ -109,6 +109,8 @@ const refused: [string, unknown, RegExp][] = [
   ['21 origins', { origins }, /^origins: /],
   ['an origin that is no multiaddr', { origins: ['http://example.com'] }, /^origins\[0\]: .*multiaddr/],
   ['an origin that is too long', { origins: [`/dns4/${'x'.repeat(2_000)}`] }, /^origins\[0\]: /],
+  ['an origin with NUL', { origins: ['/dns4/a\0b/tcp/1'] }, /^origins\[0\]: .*cannot be stored/],
+  ['an origin with half a surrogate pair', { origins: ['/dns4/\ud800/tcp/1'] }, /^origins\[0\]: .*cannot be stored/],
   ['1,000 keys in meta', { meta: keys }, /^meta: .*100 keys/],
   ['an object in meta', { meta: { a: { b: 'c' } } }, /^meta\.a: /],
   ['a number in meta', { meta: { a: 1 } }, /^meta\.a: /],
@@ -118,6 +120,8 @@ const refused: [string, unknown, RegExp][] = [
   ['a policy that is none', { meta: { policy: 'nobody-saved-this' } }, /no policy named nobody-saved-this/],
   ['a policy whose name cannot be one', { meta: { policy: '../x' } }, /^meta\.policy: /],
   ['an expiry that is no time', { meta: { expires: 'soon' } }, /^meta\.expires: .*time/],
+  ['an expiry in the year 0', { meta: { expires: '0001-01-01T00:00:00+01:00' } }, /^meta\.expires: .*time/],
+  ['an expiry in the year 10,000', { meta: { expires: '9999-12-31T23:59:59-01:00' } }, /^meta\.expires: .*time/],
 ]
 
 test('what cannot be pinned is refused with the field that is wrong, and leaves nothing', async (t) => {

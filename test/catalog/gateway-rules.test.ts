@@ -58,6 +58,7 @@ test('a list that is saved again replaces the one before, and one that is delete
   await putList(api, 'own', `/ipfs/${cid}\n`)
   const second = await putList(api, 'own', `/ipns/bad.example\n`)
   assert.equal((await api.json<{ denylists: Shown[] }>('GET', '/v1/denylists')).denylists[0]?.hash, second.hash)
+  assert.equal((await api.send('GET', '/v1/denylists/own/parts/99999999999')).status, 404)
   assert.equal((await api.send('DELETE', '/v1/denylists/own')).status, 204)
   assert.equal((await api.send('DELETE', '/v1/denylists/own')).status, 404)
   assert.deepEqual((await readGatewayRules(api.db, SEAL)).rules.denylists, [])

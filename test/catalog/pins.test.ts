@@ -5,7 +5,7 @@ import { createPinAcceptor } from '../../services/catalog/pins-accept.ts'
 import { deletePin, expirePins, releaseReplaced } from '../../services/catalog/pins-remove.ts'
 import { replacePin } from '../../services/catalog/pins-replace.ts'
 import { getPin } from '../../services/catalog/pins.ts'
-import { setTenantLimits } from '../../services/catalog/tenants.ts'
+import { roomOf, setTenantLimits } from '../../services/catalog/tenants.ts'
 import type { Sql } from '../../services/catalog/database.ts'
 import { DAG_PB } from '../../services/core/cid.ts'
 import { assertCountsAreExact } from '../support/catalog-invariants.ts'
@@ -318,4 +318,15 @@ test('callers who accept, replace and delete the same roots at once do not lock 
     'select deadlocks::int as count from pg_stat_database where datname = current_database()',
   )
   assert.equal(deadlocks?.count, 0)
+})
+
+test('what room an account has is known without reading its pins, however many there are', async () => {
+  await using it = await withTenants()
+  const { db, alice } = it
+  await setTenantLimits(db, alice, { maxPins: 2, maxPinBytes: 1_000 })
+  await createPinAcceptor(db).accept(alice, newPin('one'))
+  await db.transaction(async (sql) => {
+    await sql.run('lock table pin, content in access exclusive mode')
+    assert.deepEqual(await roomOf(db, alice), { pins: 1, maxPins: 2, maxPinBytes: 1_000 })
+  })
 })

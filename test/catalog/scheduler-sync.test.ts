@@ -334,3 +334,34 @@ test('searches in the network take no more places than a node gives them, and ot
   const work = await eventually('the upload', async () => (await node.sync({ slots: 16, seeks: 0 })).work[0])
   assert.equal(work.root, rootNumber(100))
 })
+
+test('accounts take turns where roots are searched for, however many one of them has', async () => {
+  await using cluster = await simulatedCluster({ settings: { retryMs: DAY_MS, maxRetryMs: DAY_MS, leaseMs: DAY_MS } })
+  const node = still(cluster, 'a')
+  await node.sync()
+  const waiting = (count: number): Promise<unknown> =>
+    eventually('all wait for the node', async () => {
+      const [row] = await cluster.db.query<{ due: number }>(
+        'select count(*)::int as due from replica where due_at <= now() and lease is null',
+      )
+      return row?.due === count
+    })
+  const greedy = await newTenant(cluster.db, ONE_COPY)
+  const roots = Array.from({ length: 300 }, (_, index) => rootNumber(index))
+  const acceptor = createPinAcceptor(cluster.db, cluster.wakes)
+  await acceptor.acceptMany(
+    greedy,
+    roots.map((root) => ({ cid: CID.parse(root), cidText: root })),
+  )
+  await waiting(roots.length)
+  const neighbour = await newTenant(cluster.db, ONE_COPY)
+  const modest = [rootNumber(1_000), rootNumber(1_001)]
+  for (const root of modest) await pinRoot(cluster, neighbour, root)
+  await waiting(roots.length + modest.length)
+  const { work } = await node.sync({ slots: 16, seeks: 10 })
+  assert.equal(work.length, 10, 'no place is left empty')
+  assert.deepEqual(
+    modest.filter((root) => !work.some((given) => given.root === root)),
+    [],
+  )
+})

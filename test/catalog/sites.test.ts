@@ -138,6 +138,25 @@ async function reserved(api: TestApi): Promise<number> {
   return (await api.db.query('select from follow_version where reserved_at is not null')).length
 }
 
+test('a pin that two sites name stays for as long as one of them keeps it', async () => {
+  await using api = await openTestApi()
+  const [shared, next] = [await pinned(api, 'shared'), await pinned(api, 'next')]
+  const first = await published(api, 'first', { pin: shared, keep: 1 })
+  const second = await published(api, 'second', { pin: shared, keep: 1 })
+  await followed(api, async () => {
+    await published(api, 'first', { pin: next, keep: 1 })
+    await until('that the first keeps it no more', async () => {
+      const { versions } = await api.json<Site>('GET', '/v1/sites/first')
+      return versions.at(-1)?.pin === null
+    })
+  })
+  assert.deepEqual(await pins(api), [shared, next].sort())
+  assert.equal((await api.send('DELETE', `/v1/follows/${second.name}`)).status, 204)
+  assert.deepEqual(await pins(api), [next])
+  assert.equal((await api.send('DELETE', `/v1/follows/${first.name}`)).status, 204)
+  assert.deepEqual(await pins(api), [])
+})
+
 test('what is published by hand is kept as well', async () => {
   await using api = await openTestApi()
   await followed(api, async () => {

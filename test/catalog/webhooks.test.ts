@@ -297,6 +297,30 @@ test('a webhook that fails for days is disabled with the reason; PUT enables it;
   await until('the end', async () => /gone/.test((await get(api, id)).disabled?.reason ?? ''))
 })
 
+test('what the URL before answers after it was changed neither ends the webhook nor counts as told', async () => {
+  await using api = await openTestApi()
+  await using before = await receive()
+  await using now = await receive()
+  await using stack = new AsyncDisposableStack()
+  stack.use(runNotifier(api))
+  const asked = Promise.withResolvers<void>()
+  const changed = Promise.withResolvers<void>()
+  before.answer = (_request, response) => {
+    asked.resolve()
+    void changed.promise.then(() => response.writeHead(410).end())
+  }
+  const { id } = await make(api, before.url)
+  await raise(api, 'one')
+  await asked.promise
+  await api.json('PUT', `/v1/webhooks/${id}`, { body: { url: now.url } })
+  changed.resolve()
+  const told = await until('that the new URL is told', () => Promise.resolve(now.received[0]))
+  assert.equal(told.event.subject, 'one')
+  assert.equal((await attempted(api, id, 1)).status, 'delivered')
+  await stack.disposeAsync()
+  assert.equal((await get(api, id)).disabled, null)
+})
+
 test('tests, limits and lists', async () => {
   await using api = await openTestApi()
   const { id } = await make(api, 'https://hooks.example/')

@@ -27,10 +27,10 @@ export const PinMeta = z
   .refine((meta) => Object.keys(meta).length <= MAX_META_KEYS, `it may have at most ${MAX_META_KEYS} keys`)
   .describe('Texts of your own. The keys `policy` (a saved policy) and `expires` (a time) are understood.')
 
-const Origin = z
-  .string()
-  .max(MAX_ORIGIN_CHARACTERS)
-  .refine(isMultiaddr, 'it must be a multiaddr such as /dns4/example.com/tcp/4001/p2p/12D3…')
+const Origin = storedText({ max: MAX_ORIGIN_CHARACTERS }).refine(
+  isMultiaddr,
+  'it must be a multiaddr such as /dns4/example.com/tcp/4001/p2p/12D3…',
+)
 
 const Pin = z
   .object({

@@ -4,7 +4,7 @@ import type { Database } from '../../catalog/database.ts'
 import { pinHolders } from '../../catalog/pins-holders.ts'
 import type { PinAcceptor } from '../../catalog/pins-accept.ts'
 import { getPolicy } from '../../catalog/policies.ts'
-import { usageOf } from '../../catalog/tenants.ts'
+import { roomOf } from '../../catalog/tenants.ts'
 import { parseCid } from '../../core/cid.ts'
 import { HoldfastError } from '../../core/errors.ts'
 import { DEFAULT_POLICY_NAME, PolicyName } from '../../core/policy.ts'
@@ -98,12 +98,12 @@ async function admit(
   { length }: IncomingBytes,
   maxUploadBytes: number,
 ) {
-  const [policy, usage] = await Promise.all([getPolicy(db, tenantId, policyName), usageOf(db, tenantId)])
+  const [policy, room] = await Promise.all([getPolicy(db, tenantId, policyName), roomOf(db, tenantId)])
   if (policy === undefined) throw new HoldfastError('BAD_REQUEST', `There is no policy named ${policyName}.`)
-  if (usage.maxPins !== undefined && usage.pins >= usage.maxPins) {
-    throw new HoldfastError('INSUFFICIENT_FUNDS', `The account has all of its ${usage.maxPins} pins.`)
+  if (room.maxPins !== undefined && room.pins >= room.maxPins) {
+    throw new HoldfastError('INSUFFICIENT_FUNDS', `The account has all of its ${room.maxPins} pins.`)
   }
-  const maxBytes = Math.min(usage.maxPinBytes ?? maxUploadBytes, maxUploadBytes)
+  const maxBytes = Math.min(room.maxPinBytes ?? maxUploadBytes, maxUploadBytes)
   if ((length ?? 0) > maxBytes) {
     throw new HoldfastError('PAYLOAD_TOO_LARGE', `An upload may have at most ${formatSize(maxBytes)}.`)
   }

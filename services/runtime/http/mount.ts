@@ -7,7 +7,7 @@ import { senderOf, type FrameContext, type FrameState } from './frame.ts'
 import { readLines } from './ndjson.ts'
 import { sendAnswer } from './answer.ts'
 import type { BodySpec, IncomingBytes, Route, RouteSpec } from './route.ts'
-import { queryObject, validate } from './validation.ts'
+import { hasNul, queryObject, validate } from './validation.ts'
 
 /** Decides whether a request to a route that is not public may go on. */
 export interface Gatekeeper<Caller> {
@@ -102,9 +102,13 @@ function attemptOf(ctx: FrameContext, scope: string): Attempt {
 /** A path that names nothing there could be is not found; only PUT, which makes what the path names, is told why not. */
 function paramsOf(spec: RouteSpec, params: Record<string, string>): unknown {
   if (spec.params === undefined) return {}
-  if (spec.method === 'PUT') return validate(spec.params, params)
+  const isNameless = Object.values(params).some(hasNul)
+  if (spec.method === 'PUT') {
+    if (isNameless) throw new HoldfastError('BAD_REQUEST', 'There is a NUL in the path.')
+    return validate(spec.params, params)
+  }
   const result = spec.params.safeParse(params) as z.ZodSafeParseResult<unknown>
-  if (result.success) return result.data
+  if (result.success && !isNameless) return result.data
   throw new HoldfastError('NOT_FOUND', 'There is nothing of that name.')
 }
 
