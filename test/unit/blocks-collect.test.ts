@@ -170,6 +170,30 @@ test('blocks that are written while segments are given back are all there', asyn
   assert.ok((await segmentBytes(opened.folder)) < 3 * store.space().storedBytes)
 })
 
+test('space is given back while blocks are written without a pause', async () => {
+  await using opened = await temporaryStore({ segmentBytes: 40_000 })
+  const { store } = opened
+  {
+    await using batch = store.openBatch()
+    await putAll(batch, testBlocks(200, { from: 1_000_000 }))
+  }
+  const stop = new AbortController()
+  const writing = Array.from({ length: 3 }, async (_, writer) => {
+    await using batch = store.openBatch()
+    for (let n = 0; !stop.signal.aborted; n += 1) {
+      const { cid, bytes } = testBlock(writer * 100_000 + n, 100_000)
+      await batch.put(cid, bytes)
+      if (n % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 0))
+    }
+  })
+  const deadline = AbortSignal.timeout(20_000)
+  const late = new Promise((resolve) => deadline.addEventListener('abort', () => resolve('never')))
+  const collected = await Promise.race([store.collect({ graceMs: 0 }), late])
+  stop.abort()
+  await Promise.all(writing)
+  assert.deepEqual(collected, { blocks: 200, bytes: 200_000 })
+})
+
 test('collection can be aborted', async () => {
   await using opened = await temporaryStore()
   await assert.rejects(opened.store.collect({ graceMs: 0, signal: AbortSignal.abort() }), /abort/i)
