@@ -181,9 +181,14 @@ export class Appender {
     await group.done
   }
 
+  /** Waits until what is on its way now is durable and indexed, or has failed, whatever is added meanwhile. */
+  async settlePresent(): Promise<void> {
+    await Promise.allSettled([...this.#groups].map((group) => this.flush(group)))
+  }
+
   /** Waits until nothing is on its way. */
   async settle(): Promise<void> {
-    while (this.#groups.size > 0) await Promise.allSettled([...this.#groups].map((group) => this.flush(group)))
+    while (this.#groups.size > 0) await this.settlePresent()
   }
 
   /** Runs an action while nothing is being written, and all that was written is synced. */

@@ -86,7 +86,7 @@ export async function reclaimSegments(parts: CollectParts, options: Abortable): 
   await sealIfWasteful(parts)
   const sealed = (await parts.segments.list()).filter((segment) => parts.active.isSealed(segment))
   // Records that were written to them but are not in the index yet do not count as live; there will be no more of them.
-  await parts.appender.settle()
+  await parts.appender.settlePresent()
   for (const segment of sealed) {
     options.signal?.throwIfAborted()
     const live = liveBytes(parts, segment)

@@ -74,7 +74,7 @@ export class ConnectionPool implements Disposable {
   }
 
   async #send(neighbour: Neighbour, slot: Disposable, address: TransferAddress, call: Call): Promise<Exchange> {
-    const used = takeIdle(neighbour, address)
+    const used = this.#takeIdle(neighbour, address)
     if (used !== undefined) {
       const before = used.received
       try {
@@ -116,6 +116,18 @@ export class ConnectionPool implements Disposable {
     if (!connection.isOpen) connection.destroy()
   }
 
+  /** The connection used last that is still good; those that have waited too long, or lead elsewhere now, are ended. */
+  #takeIdle(neighbour: Neighbour, address: TransferAddress): Connection | undefined {
+    const now = performance.now()
+    for (let last = neighbour.idle.pop(); last !== undefined; last = neighbour.idle.pop()) {
+      const { connection, since } = last
+      if (connection.isOpen && now - since < IDLE_MS && isSame(connection.address, address)) return connection
+      connection.destroy()
+      this.#open.delete(connection)
+    }
+    return undefined
+  }
+
   #neighbour(node: string): Neighbour {
     const known = this.#neighbours.get(node)
     if (known !== undefined) return known
@@ -128,17 +140,6 @@ export class ConnectionPool implements Disposable {
 const NO_BODY = new Uint8Array(0)
 /** TCP, then TLS 1.3. */
 const HANDSHAKE_ROUND_TRIPS = 2
-
-/** The connection used last that is still good; those that have waited too long, or lead elsewhere now, are ended. */
-function takeIdle(neighbour: Neighbour, address: TransferAddress): Connection | undefined {
-  const now = performance.now()
-  for (let last = neighbour.idle.pop(); last !== undefined; last = neighbour.idle.pop()) {
-    const { connection, since } = last
-    if (connection.isOpen && now - since < IDLE_MS && isSame(connection.address, address)) return connection
-    connection.destroy()
-  }
-  return undefined
-}
 
 function isSame(a: TransferAddress, b: TransferAddress): boolean {
   return a.publicKey === b.publicKey && a.host === b.host && a.port === b.port

@@ -49,6 +49,8 @@ class RangeRun {
   readonly #sources: Source[]
   readonly #queue: Range[] = []
   readonly #lanes = new Set<RunningLane>()
+  /** Calls that have not ended, those included whose lanes others have taken over: these can still tell what they lack. */
+  #calls = 0
   readonly #stop = new AbortController()
   readonly #signal: AbortSignal
   #planned = false
@@ -112,6 +114,7 @@ class RangeRun {
     const stop = new AbortController()
     const lane: RunningLane = { source: source.name, range, next: 0, bytes: 0, startedAt: now, progressAt: now, stop }
     this.#lanes.add(lane)
+    this.#calls += 1
     const lacked: CID[] = []
     try {
       const signal = AbortSignal.any([this.#signal, stop.signal])
@@ -126,6 +129,7 @@ class RangeRun {
       this.#signal.throwIfAborted()
       if (!stop.signal.aborted) this.#blame(source, error)
     } finally {
+      this.#calls -= 1
       if (lane.bytes > 0) source.bytesPerMs = rateOf(lane, performance.now())
       this.#requeue(lane, lacked)
     }
@@ -170,7 +174,7 @@ class RangeRun {
   }
 
   #isDone(): boolean {
-    return this.#planned && this.#queue.length === 0 && this.#lanes.size === 0
+    return this.#planned && this.#queue.length === 0 && this.#calls === 0
   }
 
   #notify(): void {

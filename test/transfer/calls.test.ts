@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:tls'
 import { once } from 'node:events'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { CID } from 'multiformats/cid'
 import { addDirectory } from '../../services/dag/add-directory.ts'
 import { addFile } from '../../services/dag/add-file.ts'
@@ -153,3 +155,33 @@ test('small roots from a lying or missing node are not copied', async () => {
   assert.deepEqual([...copied.keys()], [two.root.toString()])
   assert.equal((await replicateSmall({ ...options, source: 'nobody' })).size, 0)
 })
+
+test('connections that are not used again leave no memory behind', async () => {
+  await using nodes = await Nodes.open()
+  const a = await nodes.add('a')
+  const b = await nodes.add('b')
+  const { cid } = await storeFile(a.store, seededBytes(1, 100))
+  const address = nodes.directory.node('a')
+  assert.ok(address)
+  await b.client.block('a', cid)
+  const before = await bufferBytes()
+  for (let i = 0; i < 150; i++) {
+    // The one that waits leads elsewhere now, as far as the client can tell.
+    nodes.directory.nodes.set('a', { ...address, host: i % 2 === 0 ? 'localhost' : address.host })
+    await b.client.block('a', cid)
+  }
+  // Each reads into 64 KiB of its own.
+  const grown = (await bufferBytes()) - before
+  assert.ok(grown < 3 * MIB, `${grown} bytes are held`)
+})
+
+/** What buffers take once everything that can be collected was. */
+async function bufferBytes(): Promise<number> {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let i = 0; i < 5; i++) {
+    collect()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return process.memoryUsage().arrayBuffers
+}

@@ -4,7 +4,8 @@ import * as fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
 import { RAW, SHA2_256 } from '../../services/core/cid.ts'
-import { cutRanges, laneToTakeOver, type Lane } from '../../services/transfer/ranges.ts'
+import { fetchRanges } from '../../services/transfer/fetch-ranges.ts'
+import { cutRanges, laneToTakeOver, type Lane, type Range } from '../../services/transfer/ranges.ts'
 import {
   decodeBits,
   decodeCids,
@@ -13,6 +14,7 @@ import {
   encodeCids,
   encodeEntries,
 } from '../../services/transfer/wire.ts'
+import { testBlock } from '../support/blocks.ts'
 
 const MIB = 1_024 * 1_024
 
@@ -82,4 +84,33 @@ test('an idle source takes over from one that stalls or is much slower, never fr
   assert.equal(laneToTakeOver([stalled], { source: 'stalled', bytesPerMs: 1_000 }, now), undefined)
   const lacking = lane('slow', { range: { cids: [], bytes: 4 * MIB, lackedBy: new Set(['fast']) } })
   assert.equal(laneToTakeOver([lacking], fast, now), undefined)
+})
+
+test('what the source of a lane that was taken over lacks is fetched from the other, however late it is known', async () => {
+  const [lacked, slow, last] = [testBlock(1), testBlock(2), testBlock(3)]
+  const all = [lacked, slow, last]
+  const otherIsDone = Promise.withResolvers<void>()
+  const taken: string[] = []
+  async function* blocks(node: string, cids: readonly CID[], { signal }: { signal?: AbortSignal } = {}) {
+    for (const block of all.filter(({ cid }) => cids.some((asked) => asked.equals(cid)))) {
+      signal?.throwIfAborted()
+      if (node === 'other' || block !== lacked) yield block
+    }
+    if (node === 'other') setImmediate(otherIsDone.resolve)
+  }
+  async function* ranges(): AsyncGenerator<Range> {
+    yield { cids: all.map(({ cid }) => cid), bytes: 3_000, lackedBy: new Set() }
+  }
+  await fetchRanges(ranges(), {
+    client: { blocks },
+    sources: ['first', 'other'],
+    lanesPerSource: 1,
+    signal: AbortSignal.timeout(20_000),
+    async take({ cid }) {
+      taken.push(cid.toString())
+      // The disk takes its time; meanwhile the lane counts as stalled, and the other source ends it.
+      if (cid.equals(slow.cid)) await otherIsDone.promise
+    },
+  })
+  assert.deepEqual(new Set(taken), new Set(all.map(({ cid }) => cid.toString())))
 })

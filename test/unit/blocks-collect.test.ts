@@ -4,8 +4,12 @@ import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { CID } from 'multiformats/cid'
+import { IndexWriter } from '../../services/blocks/index-writer.ts'
 import { openBlockReader } from '../../services/blocks/reader.ts'
 import { openBlockStore } from '../../services/blocks/store.ts'
+import type { ManifestEntry } from '../../services/core/block-source.ts'
+import { HoldfastError } from '../../services/core/errors.ts'
 import {
   assertSame,
   entriesOf,
@@ -168,6 +172,65 @@ test('blocks that are written while segments are given back are all there', asyn
   for (const { cid, bytes } of kept) assertSame(await store.get(cid), bytes)
   assert.equal(store.space().blocks, kept.length)
   assert.ok((await segmentBytes(opened.folder)) < 3 * store.space().storedBytes)
+})
+
+test('space is given back while blocks are written without a pause', async () => {
+  await using opened = await temporaryStore({ segmentBytes: 40_000 })
+  const { store } = opened
+  {
+    await using batch = store.openBatch()
+    await putAll(batch, testBlocks(200, { from: 1_000_000 }))
+  }
+  const stop = new AbortController()
+  const writing = Array.from({ length: 3 }, async (_, writer) => {
+    await using batch = store.openBatch()
+    for (let n = 0; !stop.signal.aborted; n += 1) {
+      const { cid, bytes } = testBlock(writer * 100_000 + n, 100_000)
+      await batch.put(cid, bytes)
+      if (n % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 0))
+    }
+  })
+  const deadline = AbortSignal.timeout(20_000)
+  const late = new Promise((resolve) => deadline.addEventListener('abort', () => resolve('never')))
+  const collected = await Promise.race([store.collect({ graceMs: 0 }), late])
+  stop.abort()
+  await Promise.all(writing)
+  assert.deepEqual(collected, { blocks: 200, bytes: 200_000 })
+})
+
+test('what a release that failed halfway left counted is given back once the disk works again', async (t) => {
+  await using opened = await temporaryStore({ probeMs: 10 })
+  const { store } = opened
+  const { cid } = await holdRoot(store, testBlocks(3_000))
+  const { write } = IndexWriter.prototype
+  let writes = 0
+  const failing = t.mock.method(IndexWriter.prototype, 'write', function (this: IndexWriter, rows, action) {
+    writes += 1
+    // The root is forgotten; of its three chunks one is counted down.
+    return writes === 3 ? Promise.reject(new HoldfastError('STORAGE_FULL', 'full')) : write.call(this, rows, action)
+  } satisfies IndexWriter['write'])
+  await assert.rejects(store.releaseRoot(cid), { code: 'STORAGE_FULL' })
+  failing.mock.restore()
+  assert.equal(await store.releaseRoot(cid), false)
+  assert.equal((await store.collect({ graceMs: 0 })).blocks, 3_000)
+})
+
+test('a root that is being committed keeps its counts while space is given back', async () => {
+  await using opened = await temporaryStore()
+  const { store } = opened
+  const blocks = testBlocks(3_000)
+  await using batch = store.openBatch()
+  await putAll(batch, blocks)
+  async function* entries(): AsyncGenerator<ManifestEntry> {
+    for (const [n, entry] of entriesOf(blocks).entries()) {
+      if (n % 1_024 === 1) await store.collect({ graceMs: 0 })
+      yield entry
+    }
+  }
+  const root = await batch.commitRoot(blocks[0]?.cid as CID, entries())
+  assert.equal(root.blocks, 3_000)
+  assert.ok(blocks.every((block) => store.countOf(block.cid) === 1))
+  assert.deepEqual([...store.manifest(root.cid)].length, 3_000)
 })
 
 test('collection can be aborted', async () => {
