@@ -22,11 +22,13 @@ type Entries = Iterable<ManifestEntry> | AsyncIterable<ManifestEntry>
  * The roots that a store holds, each with its manifest, and the counts of their blocks.
  *
  * A manifest is counted chunk by chunk under a serial number. While there is more than one chunk, a job row says that
- * the serial is not whole; the transaction that writes the root row deletes it. What a job is left of after a crash, or
- * a release, is undone chunk by chunk: a transaction counts a chunk's blocks down and deletes it.
+ * the serial is not whole; the transaction that writes the root row deletes it. What a job is left of after a crash, a
+ * failure of the disk, or a release, is undone chunk by chunk: a transaction counts a chunk's blocks down and deletes it.
  */
 export class Roots {
   readonly #parts: Parts
+  /** Serials of commits under way, whose jobs are not to be undone. */
+  readonly #committing = new Set<number>()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -57,9 +59,11 @@ export class Roots {
       if (figures === undefined) return await this.#commitSmall(cid, first ?? [])
       return await this.#end(cid, figures)
     } catch (error) {
-      // Where this fails too, the job row is undone when the store is opened next.
+      // Where this fails too, the job is left to `resume`.
       if (figures !== undefined) await this.#undo(figures.serial).catch(() => undefined)
       throw error
+    } finally {
+      if (figures !== undefined) this.#committing.delete(figures.serial)
     }
   }
 
@@ -82,6 +86,7 @@ export class Roots {
       const state = index.state()
       index.putState({ ...state, nextSerial: state.nextSerial + 1 })
       index.putJob(state.nextSerial)
+      this.#committing.add(state.nextSerial)
       return state.nextSerial
     })
   }
@@ -121,11 +126,11 @@ export class Roots {
     return true
   }
 
-  /** Undoes what commits and releases left unfinished when the process ended. */
+  /** Undoes what commits and releases left unfinished when the process ended, or the disk failed. */
   async resume(options: Abortable): Promise<void> {
     for (const serial of this.#parts.index.jobs()) {
       if (options.signal?.aborted) return
-      await this.#undo(serial, options)
+      if (!this.#committing.has(serial)) await this.#undo(serial, options)
     }
   }
 

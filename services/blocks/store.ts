@@ -88,6 +88,7 @@ class Store extends BlockReads implements BlockStore {
 
   async #collect(options: Abortable & { graceMs: number }): Promise<{ blocks: number; bytes: number }> {
     const signal = AbortSignal.any([this.#closing.signal, ...(options.signal === undefined ? [] : [options.signal])])
+    await this.#parts.roots.resume({ signal })
     const removed = await removeUncounted(this.#parts, { ...options, signal })
     await reclaimSegments(this.#parts, { signal })
     return removed

@@ -4,8 +4,12 @@ import { once } from 'node:events'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { CID } from 'multiformats/cid'
+import { IndexWriter } from '../../services/blocks/index-writer.ts'
 import { openBlockReader } from '../../services/blocks/reader.ts'
 import { openBlockStore } from '../../services/blocks/store.ts'
+import type { ManifestEntry } from '../../services/core/block-source.ts'
+import { HoldfastError } from '../../services/core/errors.ts'
 import {
   assertSame,
   entriesOf,
@@ -192,6 +196,37 @@ test('space is given back while blocks are written without a pause', async () =>
   stop.abort()
   await Promise.all(writing)
   assert.deepEqual(collected, { blocks: 200, bytes: 200_000 })
+})
+
+test('what a release that failed halfway left counted is given back once the disk works again', async (t) => {
+  await using opened = await temporaryStore({ probeMs: 10 })
+  const { store } = opened
+  const { cid } = await holdRoot(store, testBlocks(3_000))
+  const writes = t.mock.method(IndexWriter.prototype, 'write')
+  // By then the root is forgotten, and one of its three chunks is counted down.
+  writes.mock.mockImplementationOnce(() => Promise.reject(new HoldfastError('STORAGE_FULL', 'The disk is full.')), 2)
+  await assert.rejects(store.releaseRoot(cid), { code: 'STORAGE_FULL' })
+  writes.mock.restore()
+  assert.equal(await store.releaseRoot(cid), false)
+  assert.equal((await store.collect({ graceMs: 0 })).blocks, 3_000)
+})
+
+test('a root that is being committed keeps its counts while space is given back', async () => {
+  await using opened = await temporaryStore()
+  const { store } = opened
+  const blocks = testBlocks(3_000)
+  await using batch = store.openBatch()
+  await putAll(batch, blocks)
+  async function* entries(): AsyncGenerator<ManifestEntry> {
+    for (const [n, entry] of entriesOf(blocks).entries()) {
+      if (n % 1_024 === 1) await store.collect({ graceMs: 0 })
+      yield entry
+    }
+  }
+  const root = await batch.commitRoot(blocks[0]?.cid as CID, entries())
+  assert.equal(root.blocks, 3_000)
+  assert.ok(blocks.every((block) => store.countOf(block.cid) === 1))
+  assert.deepEqual([...store.manifest(root.cid)].length, 3_000)
 })
 
 test('collection can be aborted', async () => {
