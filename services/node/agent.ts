@@ -30,7 +30,7 @@ export interface AgentOptions {
   possessions?: Possessions | undefined
   outbox: Outbox
   inventory: Inventory
-  beat: () => Promise<Beat>
+  beat: () => Beat
   /** Told of each registration. */
   onRegistered: (registered: Registered) => void
   log: Log
@@ -160,7 +160,7 @@ class Session {
 
   async #sync({ inventory, ...rest }: Pick<SyncRequest, 'slots' | 'seeks' | 'waitMs' | 'inventory'>): Promise<void> {
     const { control, directory, rules, names, jobs, possessions, outbox } = this.#options
-    const beat = await this.#options.beat()
+    const beat = this.#options.beat()
     const reports = outbox.take(MAX_REPORTS)
     const damaged = outbox.takeDamaged(MAX_DAMAGED)
     const answers = outbox.takePossessions(MAX_POSSESSIONS)

@@ -11,10 +11,11 @@ export interface BeatSourceOptions {
   capacityBytes: number | undefined
 }
 
+type Space = ReturnType<BlockStore['space']>
 type PeerFigures = Pick<Beat, 'peerId' | 'addresses'>
 
 const NO_PEER: PeerFigures = { addresses: [] }
-/** The peer process is asked no more often than this, and waited for no longer than that. */
+/** The peer process is asked no more often than this, and given up after that. */
 const ASK_EVERY_MS = 5 * SECOND_MS
 const ASK_WITHIN_MS = SECOND_MS
 const COUNT_EVERY_MS = 10 * SECOND_MS
@@ -27,6 +28,8 @@ export class BeatSource {
   readonly #options: BeatSourceOptions
   #peer: PeerFigures = NO_PEER
   #peerAskedAt = Number.NEGATIVE_INFINITY
+  #isAsking = false
+  #lastSpace: Space | undefined
   #roots = 0
   #rootsCountedAt = Number.NEGATIVE_INFINITY
 
@@ -36,12 +39,13 @@ export class BeatSource {
 
   /** What the node offers, never more than its disk has. */
   capacityBytes(): number {
-    const { capacityBytes } = this.#options.store.space()
+    const { capacityBytes } = this.#space()
     return Math.min(this.#options.capacityBytes ?? capacityBytes, capacityBytes)
   }
 
-  async next(): Promise<Beat> {
-    const { freeBytes, storedBytes, blocks, refusal } = this.#options.store.space()
+  /** Waits for nobody: a peer or a disk that hangs does not make the node fall silent. */
+  next(): Beat {
+    const { freeBytes, storedBytes, blocks, refusal } = this.#space()
     const capacityBytes = this.capacityBytes()
     return {
       capacityBytes,
@@ -50,23 +54,39 @@ export class BeatSource {
       blocks,
       roots: this.#rootCount(),
       ...(refusal === undefined ? {} : { refusal: refusal.slice(0, MAX_REFUSAL) }),
-      ...(await this.#askPeer()),
+      ...this.#peerFigures(),
     }
   }
 
-  async #askPeer(): Promise<PeerFigures> {
-    const now = performance.now()
-    if (now - this.#peerAskedAt < ASK_EVERY_MS) return this.#peer
-    this.#peerAskedAt = now
+  /** A store that cannot be asked, as while its index is opened again, takes no writes; its reads may be well. */
+  #space(): Space {
+    try {
+      this.#lastSpace = this.#options.store.space()
+      return this.#lastSpace
+    } catch (error) {
+      if (this.#lastSpace === undefined) throw error
+      return { ...this.#lastSpace, refusal: 'The block store does not say how much room it has.' }
+    }
+  }
+
+  /** What the peer said last; it is asked again when that is old, or it said nothing. */
+  #peerFigures(): PeerFigures {
+    const isOld = this.#peer === NO_PEER || performance.now() - this.#peerAskedAt >= ASK_EVERY_MS
+    if (isOld && !this.#isAsking) void this.#askPeer()
+    return this.#peer
+  }
+
+  async #askPeer(): Promise<void> {
+    this.#isAsking = true
+    this.#peerAskedAt = performance.now()
     try {
       const { peerId, multiaddrs } = await this.#options.peer.status({ signal: AbortSignal.timeout(ASK_WITHIN_MS) })
       this.#peer = { peerId, addresses: multiaddrs.slice(0, MAX_ADDRESSES) }
     } catch {
       this.#peer = NO_PEER
+    } finally {
+      this.#isAsking = false
     }
-    // A peer that is still starting is asked again with the next beat.
-    if (this.#peer === NO_PEER) this.#peerAskedAt = Number.NEGATIVE_INFINITY
-    return this.#peer
   }
 
   /** The last count; a new one is begun when that is old. */
@@ -74,7 +94,8 @@ export class BeatSource {
     const now = performance.now()
     if (now - this.#rootsCountedAt >= COUNT_EVERY_MS) {
       this.#rootsCountedAt = now
-      void this.#countRoots()
+      // What was counted last holds when the store cannot be asked.
+      this.#countRoots().catch(() => {})
     }
     return this.#roots
   }
