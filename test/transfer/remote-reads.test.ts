@@ -126,7 +126,8 @@ suite('a large file that three nodes hold', () => {
     const reads = await Promise.all(Array.from({ length: 4 }, () => ask(edge.gateway.url, path)))
     for (const { body } of reads) assert.ok(isFile(body, LARGE))
     const blocks = [...edge.blocksFrom.values()].reduce((sum, count) => sum + count, 0)
-    assert.ok(blocks <= LARGE_BLOCKS * 1.1, `${blocks} blocks`)
+    // One by one they would fetch four times as many; slow answers are asked of a second holder, too.
+    assert.ok(blocks <= LARGE_BLOCKS * 2, `${blocks} blocks`)
   })
 })
 
