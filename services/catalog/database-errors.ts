@@ -36,6 +36,11 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof DatabaseError && RETRYABLE.has(error.code ?? '')
 }
 
+/** Whether a statement was refused because one before it in its transaction had failed. */
+export function isAborted(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '25P02'
+}
+
 /** Whether a constraint of that name was violated (unique, check or foreign key). */
 export function violates(error: unknown, constraint: string): boolean {
   return error instanceof DatabaseError && (error.code ?? '').startsWith('23') && error.constraint === constraint

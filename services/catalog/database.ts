@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { HoldfastError } from '../core/errors.ts'
 import { SECOND_MS } from '../core/units.ts'
 import { connectionConfig } from './connection-config.ts'
-import { expectedFailure, isRetryable } from './database-errors.ts'
+import { expectedFailure, isAborted, isRetryable } from './database-errors.ts'
 
 /**
  * Something that statements are sent to: a database (each statement is a transaction of its own) or one transaction.
@@ -100,16 +100,31 @@ function sqlOver(send: Send): Sql {
 async function transact<T>(pool: Pool, work: (sql: Sql) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   let broken = false
+  let isOver = false
+  let first: unknown
+  const send: Send = async (query) => {
+    // What goes on beside a statement that failed must not write outside of the transaction.
+    if (isOver) throw first
+    try {
+      return await client.query(query)
+    } catch (error) {
+      first ??= error
+      throw error
+    }
+  }
   try {
-    const [, answer] = await Promise.all([client.query('begin'), work(sqlOver((query) => client.query(query)))])
+    const [, answer] = await Promise.all([client.query('begin'), work(sqlOver(send))])
     await client.query('commit')
     return answer
   } catch (error) {
+    first ??= error
+    isOver = true
     broken = await client.query('rollback').then(
       () => false,
       () => true,
     )
-    throw error
+    // Of statements that were sent at once those behind the one that failed only say that there was one.
+    throw isAborted(error) ? first : error
   } finally {
     client.release(broken)
   }

@@ -115,8 +115,9 @@ async function renewNode(sql: Sql, { registration, sessionHash }: NewSession): P
     [keyBytes(registration), sessionHash, registration.name ?? null, ...placeOf(registration)],
   )
   if (known === undefined) return undefined
+  // What it did before it ended nobody knows: these are tries, so that no copy is taken for one that was never begun.
   await sql.run(
-    `update replica r set lease = null, lease_until = null, due_at = now()
+    `update replica r set lease = null, lease_until = null, attempts = r.attempts + 1, due_at = now()
        from (select content_id from replica where node_id = $1 and lease is not null
               order by content_id for update) mine
       where r.node_id = $1 and r.content_id = mine.content_id`,

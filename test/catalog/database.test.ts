@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { openDatabase } from '../../services/catalog/database.ts'
 import { hasCode } from '../../services/core/errors.ts'
 import { freshDatabase } from '../support/postgres.ts'
@@ -40,6 +41,38 @@ test('a transaction that throws leaves nothing behind', async () => {
     }),
     /second thoughts/,
   )
+  assert.deepEqual(await db.query('select from tenant'), [])
+})
+
+test('of statements that were sent at once the one that failed is told, whichever is heard of first', async () => {
+  await using db = await freshDatabase()
+  const transaction = db.transaction(async (sql) => {
+    const failing = async (): Promise<void> => {
+      try {
+        await sql.run('select 1 / 0')
+      } finally {
+        await delay(5)
+      }
+    }
+    await Promise.all([failing(), sql.run('select 1')])
+  })
+  await assert.rejects(transaction, { code: '22012' })
+})
+
+test('what goes on beside a statement that failed writes nothing outside of the transaction', async () => {
+  await using db = await freshDatabase({ connections: 1 })
+  const late = Promise.withResolvers<unknown>()
+  const transaction = db.transaction(async (sql) => {
+    const other = async (): Promise<void> => {
+      await delay(20)
+      await sql.run(`insert into tenant (name) values ('late')`)
+    }
+    const writing = other()
+    writing.then(late.resolve, late.reject)
+    await Promise.all([sql.run('select 1 / 0'), writing])
+  })
+  await assert.rejects(transaction, { code: '22012' })
+  await assert.rejects(late.promise)
   assert.deepEqual(await db.query('select from tenant'), [])
 })
 

@@ -11,7 +11,7 @@ import { DAY_MS, GIB, MINUTE_MS } from '../../services/core/units.ts'
 import { eventually } from '../support/eventually.ts'
 import { simulatedCluster, type SimulatedCluster } from '../support/simulated-cluster.ts'
 import { SimulatedNode } from '../support/simulated-node.ts'
-import { newTenant, pinRoot, rootNumber, statesOf, statusOf } from '../support/wanted.ts'
+import { newTenant, pinRoot, rootNumber, statesOf, statusOf, unpin } from '../support/wanted.ts'
 
 const ONE_COPY = { copies: { min: 1, target: 1 }, rules: [] }
 const FIGURES = { bytes: 1_000, blocks: 4 }
@@ -86,6 +86,28 @@ test('registering again ends the session before, needs no token, and keeps the n
   assert.deepEqual([after.nodeId, after.name, after.epoch], [before.nodeId, 'a', before.epoch + 1])
   node.registered = before
   await refusal(node.sync(), 'STALE_SESSION')
+})
+
+test('what a node obtained before it ended is taken off its disk, though it was unpinned before that was known', async () => {
+  await using cluster = await simulatedCluster({ settings: { graceMs: 100 } })
+  const node = still(cluster, 'a')
+  await node.sync()
+  const tenant = await newTenant(cluster.db, ONE_COPY)
+  const pin = await pinRoot(cluster, tenant, rootNumber(1))
+  cluster.world.network.add(rootNumber(1))
+  node.perform(await nextWork(node))
+  assert.equal(node.disk.size, 1)
+  await node.register()
+  await node.sync({ slots: 0, inventory: node.inventory() })
+  await unpin(cluster, tenant, pin)
+  await eventually('the decision that it has to go', async () => {
+    return (await cluster.db.query(`select from replica where state <> 'releasing'`)).length === 0
+  })
+  await eventually('the disk is empty', async () => {
+    const { work } = await node.sync()
+    await node.sync({ slots: 0, reports: work.flatMap((piece) => node.perform(piece)) })
+    return node.disk.size === 0
+  })
 })
 
 test('only the present lease counts: repeated, reordered and old reports change nothing', async () => {
