@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { resolve } from 'node:path'
 import { Contract, FetchRequest, JsonRpcProvider } from 'ethers'
 import { createPublicClient, http, parseAbi } from 'viem'
 import { decodeString } from '../../services/chain/abi-bytes.ts'
@@ -22,6 +25,7 @@ const TOKENS = 10_000
 /** The slower ways read a part. */
 const PEER_TOKENS = 2_000
 const ROUNDS = 3
+const ROOT = resolve(import.meta.dirname, '../..')
 const BASE = 'ipfs://bafybeidivzimqfqtoqxkrpge6bjyhlvxqs3rhe73owtmdulaxr5do5in7u/'
 const ABI = ['function tokenURI(uint256 tokenId) view returns (string)'] as const
 
@@ -58,7 +62,53 @@ export async function benchChain(): Promise<Row[]> {
     },
     await logsRow(),
     await hostileRow(chain),
+    await startRow(),
+    await suiteRow(),
   ]
+}
+
+/** What the tests of chains put on theirs; the words are those of an empty text, or of a number before it. */
+const FIXTURES: readonly [name: string, words?: string][] = [
+  ['Fixture721', wordOf(32) + wordOf(0)],
+  ['Fixture721A', wordOf(5_000) + wordOf(64) + wordOf(0)],
+  ['Fixture1155', wordOf(32) + wordOf(0)],
+  ['FixtureEvents'],
+  ['FixtureExtended'],
+  ['FixtureUris'],
+  ['FixtureEas'],
+  ['Hostile721'],
+  ['HostileResolver'],
+  ['LyingIndex721'],
+  ['MiniRegistry'],
+  ['MiniResolver'],
+]
+
+/** A chain that is new, with all fixtures, compiled before. */
+async function startRow(): Promise<Row> {
+  const times: number[] = []
+  for (let round = 0; round <= ROUNDS; round++) {
+    const start = performance.now()
+    await using chain = await startChain()
+    for (const [name, words] of FIXTURES) await chain.deploy(name, words)
+    // The first one has to compile them.
+    if (round > 0) times.push((performance.now() - start) / 1_000)
+  }
+  return secondsRow(`a chain for tests, started, with ${FIXTURES.length} contracts`, median(times), 1.5)
+}
+
+/** All tests of chains, as many files at once as the machine has cores. */
+async function suiteRow(): Promise<Row> {
+  const words = ['--test', '--test-concurrency=2', '--test-global-setup=test/support/setup.ts', 'test/chain/*.test.ts']
+  const start = performance.now()
+  const suite = spawn(process.execPath, words, { cwd: ROOT, stdio: 'ignore' })
+  const [code] = (await once(suite, 'exit')) as [number | null]
+  if (code !== 0) throw new Error('a test of chains failed')
+  return secondsRow('all tests of test/chain, two files at once', (performance.now() - start) / 1_000, 60)
+}
+
+function secondsRow(what: string, seconds: number, most: number): Row {
+  const target = `< ${most} s`
+  return { what, measured: `${seconds.toFixed(1)} s`, against: '', ratio: undefined, target, isMet: seconds < most }
 }
 
 /** A provider's range of blocks, and a chain of a hundred such ranges: as a million blocks by ten thousand. */
