@@ -50,16 +50,16 @@ const LACKS_FUNDS = /insufficient (funds|balance)|overdraft|not enough (funds|ba
 export function hindranceOf(error: unknown, { address, chainId }: PayingAccount): HoldfastError {
   if (!(error instanceof RpcFailure)) return error instanceof HoldfastError ? error : defect(error)
   const said = shownWords(error.message)
-  const todo = LACKS_FUNDS.test(said)
+  const advice = LACKS_FUNDS.test(said)
     ? `Send gas money to ${address} on chain ${chainId}.`
-    : (TODO[error.kind] ?? 'It is tried again by itself.')
+    : (ADVICE[error.kind] ?? 'It is tried again by itself.')
   const code = LACKS_FUNDS.test(said) ? 'INSUFFICIENT_FUNDS' : error.code
-  return new AnchorHindrance(code, `${said} ${todo}`, { cause: error })
+  return new AnchorHindrance(code, `${said} ${advice}`, { cause: error })
 }
 
 const OTHER_PROVIDER = 'If that lasts, the operator needs another provider in HOLDFAST_CHAIN_RPC.'
 
-const TODO: Partial<Record<RpcFailure['kind'], string>> = {
+const ADVICE: Partial<Record<RpcFailure['kind'], string>> = {
   unreachable: OTHER_PROVIDER,
   busy: OTHER_PROVIDER,
   unsupported: OTHER_PROVIDER,

@@ -4,6 +4,7 @@ import type { ChainKey } from '../chain/chain-key.ts'
 import type { Hex } from '../chain/hex.ts'
 import { pinBlock, type ChainBlock } from '../chain/pin-block.ts'
 import type { ProviderPool } from '../chain/provider-pool.ts'
+import { remembered } from '../chain/remembered.ts'
 import { Gate } from './gate.ts'
 import { poverty } from './hindrance.ts'
 
@@ -86,19 +87,5 @@ export class Payer {
     const { raw, maxFee } = signCall(this.key, { ...empty, chainId: await this.chainId(), nonce, quote })
     this.#filled = { nonce, at: performance.now(), maxFee }
     await sendTransaction(this.#pool, raw, { signal })
-  }
-}
-
-/** Asks once for all who want to know within so many milliseconds. */
-function remembered<T>(ageMs: number, ask: () => Promise<T>): () => Promise<T> {
-  let known: { at: number; answer: Promise<T> } | undefined
-  return () => {
-    if (known !== undefined && performance.now() - known.at < ageMs) return known.answer
-    const mine = { at: performance.now(), answer: ask() }
-    known = mine
-    mine.answer.catch(() => {
-      if (known === mine) known = undefined
-    })
-    return mine.answer
   }
 }

@@ -6,13 +6,13 @@ import { createPublicClient, http, parseAbi } from 'viem'
 import { decodeString } from '../../services/chain/abi-bytes.ts'
 import { readContract } from '../../services/chain/contract-profile.ts'
 import { enumerateTokens } from '../../services/chain/enumerate.ts'
-import { wordOf, type Hex } from '../../services/chain/hex.ts'
+import type { Hex } from '../../services/chain/hex.ts'
 import { pinBlock } from '../../services/chain/pin-block.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import { Provider } from '../../services/chain/provider.ts'
 import { readTokens } from '../../services/chain/read-tokens.ts'
 import { startChain, type TestChain } from '../support/anvil.ts'
-import { selectorOf } from '../support/contracts-abi.ts'
+import { callOf, wordsOf } from '../support/contract-call.ts'
 import { openZoo } from '../support/rpc-zoo.ts'
 import { median, type Row } from './rows.ts'
 
@@ -31,11 +31,9 @@ const ABI = ['function tokenURI(uint256 tokenId) view returns (string)'] as cons
 
 export async function benchChain(): Promise<Row[]> {
   await using chain = await startChain()
-  const text = Buffer.from(BASE)
-  const words = wordOf(32) + wordOf(text.length) + text.toString('hex').padEnd(192, '0')
-  const address = await chain.deploy('Fixture721', words)
+  const address = await chain.deploy('Fixture721', wordsOf('string', BASE))
   for (let from = 0; from < TOKENS; from += 200) {
-    await chain.send(address, selectorOf('mint(uint256,uint256)') + wordOf(from) + wordOf(200))
+    await chain.send(address, callOf('mint(uint256,uint256)', from, 200))
   }
   const { hash } = await chain.head()
   const ids = Array.from({ length: TOKENS }, (_, index) => BigInt(index))
@@ -67,11 +65,11 @@ export async function benchChain(): Promise<Row[]> {
   ]
 }
 
-/** What the tests of chains put on theirs; the words are those of an empty text, or of a number before it. */
+/** What the tests of chains put on theirs. */
 const FIXTURES: readonly [name: string, words?: string][] = [
-  ['Fixture721', wordOf(32) + wordOf(0)],
-  ['Fixture721A', wordOf(5_000) + wordOf(64) + wordOf(0)],
-  ['Fixture1155', wordOf(32) + wordOf(0)],
+  ['Fixture721', wordsOf('string', BASE)],
+  ['Fixture721A', wordsOf('uint256,string', 5_000, BASE)],
+  ['Fixture1155', wordsOf('string', BASE)],
   ['FixtureEvents'],
   ['FixtureExtended'],
   ['FixtureUris'],
@@ -118,12 +116,10 @@ const RANGES = 100
 /** A contract without an index, of whose tokens some were made in each block. */
 async function logsRow(): Promise<Row> {
   await using chain = await startChain()
-  const text = Buffer.from(BASE)
   const each = TOKENS / (RANGE * RANGES)
-  const words = wordOf(each) + wordOf(64) + wordOf(text.length) + text.toString('hex').padEnd(192, '0')
-  const address = await chain.deploy('Fixture721A', words)
+  const address = await chain.deploy('Fixture721A', wordsOf('uint256,string', each, BASE))
   for (let minted = each; minted < TOKENS; minted += each) {
-    await chain.send(address, selectorOf('mint(uint256)') + wordOf(each))
+    await chain.send(address, callOf('mint(uint256)', each))
   }
   await using zoo = await openZoo(chain.url, { mostBlocks: RANGE })
   const pool = new ProviderPool([{ name: 'bench', url: zoo.url }])

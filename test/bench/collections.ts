@@ -8,7 +8,6 @@ import { startEmbedded } from '../../services/catalog/embedded.ts'
 import { migrate } from '../../services/catalog/migrate.ts'
 import { takeVerification } from '../../services/catalog/verifications-work.ts'
 import { createVerification, reportedTokens } from '../../services/catalog/verifications.ts'
-import { wordOf } from '../../services/chain/hex.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import { RAW } from '../../services/core/cid.ts'
 import type { Finding } from '../../services/core/collection-report/finding.ts'
@@ -18,7 +17,7 @@ import type { Holder } from '../../services/verifier/checked-source.ts'
 import { performVerification } from '../../services/verifier/perform.ts'
 import { startChain, type TestChain } from '../support/anvil.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
-import { selectorOf } from '../support/contracts-abi.ts'
+import { callOf, wordsOf } from '../support/contract-call.ts'
 import { cidOf, MemoryBlocks, pseudoRandomBytes } from '../support/dag.ts'
 import type { FreshDatabase } from '../support/postgres.ts'
 import { openZoo } from '../support/rpc-zoo.ts'
@@ -180,12 +179,10 @@ interface Made {
 
 async function make(chain: TestChain, shape: Shape): Promise<Made> {
   const { folder, holder, contents } = await content(shape)
-  const text = Buffer.from(`ipfs://${folder.toString()}/`)
-  const words = wordOf(32) + wordOf(text.length) + text.toString('hex').padEnd(192, '0')
-  const address = await chain.deploy('Fixture721', words)
+  const address = await chain.deploy('Fixture721', wordsOf('string', `ipfs://${folder.toString()}/`))
   for (let from = 0; from < shape.tokens; from += 200) {
     const minted = Math.min(200, shape.tokens - from)
-    await chain.send(address, selectorOf('mint(uint256,uint256)') + wordOf(from) + wordOf(minted))
+    await chain.send(address, callOf('mint(uint256,uint256)', from, minted))
   }
   return { collection: `eip155:31337/erc721:${address}`, holder, contents }
 }

@@ -1,8 +1,8 @@
-import { wordOf, type Hex } from '../../services/chain/hex.ts'
+import type { Hex } from '../../services/chain/hex.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import { DEFAULT_GUARD_SETTINGS } from '../../services/verifier/guard/settings.ts'
-import { callOf, SENDER } from '../support/chain-storm.ts'
-import { selectorOf } from '../support/contracts-abi.ts'
+import { SENDER } from '../support/chain-storm.ts'
+import { callOf, wordsOf } from '../support/contract-call.ts'
 import { stormOnce } from '../support/follow-storm.ts'
 import { GuardedChain } from '../support/guarded-chain.ts'
 import { openZoo, type Zoo } from '../support/rpc-zoo.ts'
@@ -123,11 +123,9 @@ async function benchFullRead(): Promise<Row> {
   await using at = await GuardedChain.open()
   await using zoo = await openZoo(at.chain.url)
   const folder = at.addFolder([])
-  const base = Buffer.from(`ipfs://${folder.toString()}/`)
-  const words = wordOf(32) + wordOf(base.length) + base.toString('hex').padEnd(192, '0')
-  const address = await at.chain.deploy('Fixture721', words)
+  const address = await at.chain.deploy('Fixture721', wordsOf('string', `ipfs://${folder.toString()}/`))
   for (let from = 0; from < TOKENS; from += 200) {
-    await at.chain.send(address, selectorOf('mint(uint256,uint256)') + wordOf(from) + wordOf(200))
+    await at.chain.send(address, callOf('mint(uint256,uint256)', from, 200))
   }
   at.run({ ...DEFAULT_GUARD_SETTINGS, pollMs: 60_000 }, { pool: poolOf(zoo) })
   const guardId = await at.guard(address)

@@ -3,68 +3,40 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
-import { quantityOf, type Hex } from '../../services/chain/hex.ts'
+import { type Hex } from '../../services/chain/hex.ts'
 import { ProviderPool } from '../../services/chain/provider-pool.ts'
 import type { AnchorKind, ProofFile } from '../../services/core/proof/proof-file.ts'
-import { startChain, type TestChain } from '../support/anvil.ts'
-import { openTestApi, type TestApi } from '../support/api.ts'
+import { Anchoring } from '../support/anchoring.ts'
+import { startChain } from '../support/anvil.ts'
 import { makeProofFile } from '../support/proof-file.ts'
-import {
-  askForProof,
-  fileOf,
-  proofIn,
-  startHolders,
-  TEST_KEY,
-  withProver,
-  type Holders,
-  type ProofView,
-} from '../support/proofs.ts'
+import { fileOf, proofIn, TEST_KEY, withProver } from '../support/proofs.ts'
 import { runCli, type Ran } from '../support/run-cli.ts'
-import { until } from '../support/until.ts'
 
-let chain: TestChain
-let api: TestApi
-let holders: Holders
-let pool: ProviderPool
+let at: Anchoring
 let folder: string
-let contracts: Record<Exclude<AnchorKind, 'none'>, Hex>
 const stack = new AsyncDisposableStack()
 const KINDS: readonly Exclude<AnchorKind, 'none'>[] = ['eas-timestamp', 'pin-anchor', 'event']
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'holdfast-verify-'))
   stack.defer(() => rm(folder, { recursive: true }))
-  chain = stack.use(await startChain())
-  api = stack.use(await openTestApi({ signer: TEST_KEY, anchorKinds: ['none', ...KINDS] }))
-  holders = stack.use(await startHolders(api, 2))
-  pool = new ProviderPool([{ name: 'one', url: chain.url }])
-  const pinAnchor = await chain.deployOwn('PinAnchor')
-  contracts = { 'eas-timestamp': await chain.deploy('FixtureEas'), 'pin-anchor': pinAnchor, event: pinAnchor }
-  await mine(12)
+  at = stack.use(await Anchoring.open())
+  await at.mine(12)
 })
 after(() => stack.disposeAsync())
-
-async function mine(blocks: number): Promise<void> {
-  await chain.rpc.call({ method: 'anvil_mine', params: [quantityOf(blocks)] })
-}
 
 let made = 0
 
 /** A proof that is anchored for good. */
 async function makeProof(anchor: AnchorKind, signer = TEST_KEY): Promise<ProofFile> {
-  const root = await holders.pin(`content ${made++}`)
-  const { id } = await askForProof(api, { pins: [String(root)], anchor })
-  const anchors = { key: TEST_KEY, contracts, lookMs: 30 }
-  return await withProver(api, { pool, anchors, signer }, async () => {
+  const id = await at.ask(anchor)
+  return await withProver(at.api, { pool: at.pool, anchors: at.anchors(TEST_KEY), signer }, async () => {
     if (anchor !== 'none') {
-      await until('an anchor in a block', async () => {
-        const view = await api.json<{ anchor: { state: string } | null }>('GET', `/v1/proofs/${id}`)
-        return view.anchor?.state === 'included'
-      })
-      await mine(12)
+      await at.seen(id, 'an anchor in a block', (view) => view.anchor?.state === 'included')
+      await at.mine(12)
     }
-    assert.equal((await proofIn(api, id, 'done')).error, null)
-    return await fileOf(api, id)
+    assert.equal((await proofIn(at.api, id, 'done')).error, null)
+    return await fileOf(at.api, id)
   })
 }
 
@@ -95,7 +67,7 @@ suite('proof verify', { timeout: 180_000 }, () => {
     assert.equal((await verify({ hello: 'world' })).exitCode, 2)
     assert.equal((await runCli(['proof', 'verify', join(folder, 'nowhere.json')])).exitCode, 2)
     assert.equal((await verify(proof, '--rpc', 'http://127.0.0.1:1')).exitCode, 7)
-    assert.equal((await verify(proof, '--rpc', chain.url)).exitCode, 0)
+    assert.equal((await verify(proof, '--rpc', at.chain.url)).exitCode, 0)
     const [statement] = proof.statements
     assert.ok(statement)
     const late = { ...proof, statements: [{ ...statement, validUntil: statement.checkedAt }] }
@@ -139,23 +111,19 @@ suite('proof verify', { timeout: 180_000 }, () => {
       if (says !== undefined) assert.match(stderr, says)
     }
     // The service does not make such proofs either.
-    const root = await holders.pin(`content ${made++}`)
-    const { id } = await askForProof(api, { pins: [String(root)] })
-    await withProver(api, { pool: new ProviderPool([{ name: 'old', url: old.url }]) }, async () => {
-      const { state, hindrance } = await until('a hindrance', async () => {
-        const view = await api.json<ProofView>('GET', `/v1/proofs/${id}`)
-        return view.hindrance !== null && view
-      })
+    const id = await at.ask('none')
+    await withProver(at.api, { pool: new ProviderPool([{ name: 'old', url: old.url }]) }, async () => {
+      const { state, hindrance } = await at.seen(id, 'a hindrance', (view) => view.hindrance !== null)
       assert.equal(state, 'queued')
       assert.match(hindrance?.message ?? '', /newest finalised block is 48 h old/)
     })
-    await api.db.run('delete from proof where id = $1', [id])
+    await at.api.db.run('delete from proof where id = $1', [id])
   })
 
   for (const kind of KINDS) {
     test(`finds an anchor of the kind ${kind} in the chain, and none that was changed`, async () => {
       const proof = await makeProof(kind)
-      const sound = await verify(proof, '--rpc', chain.url)
+      const sound = await verify(proof, '--rpc', at.chain.url)
       assert.equal(sound.exitCode, 0, sound.stderr)
       const { anchor } = proof
       assert.ok(anchor?.block)
@@ -168,21 +136,21 @@ suite('proof verify', { timeout: 180_000 }, () => {
         { block: { ...anchor.block, number: anchor.block.number + 1 } },
       ]
       for (const change of changes) {
-        const { exitCode } = await verify({ ...proof, anchor: { ...anchor, ...change } }, '--rpc', chain.url)
+        const { exitCode } = await verify({ ...proof, anchor: { ...anchor, ...change } }, '--rpc', at.chain.url)
         assert.equal(exitCode, 5, JSON.stringify(change))
       }
-      assert.equal((await verify({ ...proof, anchor: null }, '--rpc', chain.url)).exitCode, 5)
+      assert.equal((await verify({ ...proof, anchor: null }, '--rpc', at.chain.url)).exitCode, 5)
     })
   }
 
   test('asks a contract that signs (ERC-1271), and needs the chain for that', async () => {
-    const contract = await chain.deploy('FixtureProof', TEST_KEY.address.slice(2).padStart(64, '0'))
-    const stranger = await chain.deploy('FixtureProof', '1'.padStart(64, '0'))
+    const contract = await at.chain.deploy('FixtureProof', TEST_KEY.address.slice(2).padStart(64, '0'))
+    const stranger = await at.chain.deploy('FixtureProof', '1'.padStart(64, '0'))
     const sign = (digest: Uint8Array) => TEST_KEY.sign(digest)
     const good = await makeProof('none', { address: contract, sign })
-    assert.equal((await verify(good, '--rpc', chain.url)).exitCode, 0)
+    assert.equal((await verify(good, '--rpc', at.chain.url)).exitCode, 0)
     assert.equal((await verify(good)).exitCode, 5)
     const bad = await makeProof('none', { address: stranger, sign })
-    assert.equal((await verify(bad, '--rpc', chain.url)).exitCode, 5)
+    assert.equal((await verify(bad, '--rpc', at.chain.url)).exitCode, 5)
   })
 })

@@ -7,6 +7,7 @@ import { Provider, type ProviderLimits } from '../../services/chain/provider.ts'
 import { readTokens, type TokenRead, type TokensWanted } from '../../services/chain/read-tokens.ts'
 import { hasKind } from '../../services/chain/rpc-failure.ts'
 import { startChain, type TestChain } from '../support/anvil.ts'
+import { wordsOf } from '../support/contract-call.ts'
 import { selectorOf } from '../support/contracts-abi.ts'
 import { openZoo, type Manners, type Zoo } from '../support/rpc-zoo.ts'
 
@@ -20,11 +21,7 @@ let head: { number: bigint; hash: Hex }
 
 before(async () => {
   chain = await startChain()
-  const text = Buffer.from(BASE)
-  collection = await chain.deploy(
-    'Fixture721',
-    wordOf(32) + wordOf(text.length) + text.toString('hex').padEnd(192, '0'),
-  )
+  collection = await chain.deploy('Fixture721', wordsOf('string', BASE))
   for (let from = 0; from < TOKENS; from += 200) {
     await chain.send(collection, selectorOf('mint(uint256,uint256)') + wordOf(from) + wordOf(200))
   }

@@ -15,6 +15,7 @@ import type { Holder } from '../../services/verifier/checked-source.ts'
 import { startChain, type TestChain } from '../support/anvil.ts'
 import { openTestApi, type TestApi } from '../support/api.ts'
 import { deployCollection, pinAsHeld, withVerifier } from '../support/collections.ts'
+import { callOf, wordsOf } from '../support/contract-call.ts'
 import { selectorOf } from '../support/contracts-abi.ts'
 import { loadCar, MemoryBlocks } from '../support/dag.ts'
 import { addNode } from '../support/node-rows.ts'
@@ -196,9 +197,8 @@ suite('a collection', { timeout: 120_000 }, () => {
     const address = await deployCollection(chain, uris)
     const collection = caip19(address)
     const first = await verify(collection, [shelf])
-    const text = Buffer.from('ipfs://bafkreidivzimqfqtoqxkrpge6bjyhlvxqs3rhe73owtmdulaxr5do5in7u').toString('hex')
-    const words = wordOf(0) + wordOf(64) + wordOf(text.length / 2) + text.padEnd(192, '0')
-    await chain.send(address, selectorOf('setTokenURI(uint256,string)') + words)
+    const uri = 'ipfs://bafkreidivzimqfqtoqxkrpge6bjyhlvxqs3rhe73owtmdulaxr5do5in7u'
+    await chain.send(address, callOf('setTokenURI(uint256,string)', 0, uri))
     const again = await verify(collection, [], { block: first.block.number })
     const now = await verify(collection, [shelf])
     const [one, two, three] = await Promise.all([first, again, now].map((run) => reportOf(collection, run)))
@@ -216,9 +216,7 @@ suite('a collection', { timeout: 120_000 }, () => {
     const images = shelf.blocks.addDirectory([7, 8].map((id) => [`${hex(id)}.png`, image]))
     const files = [7, 8].map(() => shelf.json({ image: `ipfs://${images.toString()}/{id}.png` }))
     const folder = shelf.blocks.addDirectory([7, 8].map((id, index) => [`${hex(id)}.json`, files[index] as CID]))
-    const text = Buffer.from(`ipfs://${folder.toString()}/{id}.json`)
-    const words = wordOf(32) + wordOf(text.length) + text.toString('hex').padEnd(192, '0')
-    const address = await chain.deploy('Fixture1155', words)
+    const address = await chain.deploy('Fixture1155', wordsOf('string', `ipfs://${folder.toString()}/{id}.json`))
     await chain.send(address, selectorOf('mintBatch(uint256,uint256)') + wordOf(7) + wordOf(2))
     const collection = caip19(address, 'erc1155')
     const run = await verify(collection, [shelf])

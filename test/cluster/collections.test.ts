@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { startChain } from '../support/anvil.ts'
-import { callOf } from '../support/chain-storm.ts'
+import { callOf } from '../support/contract-call.ts'
 import { Cluster } from '../support/cluster.ts'
 import { deployCollection } from '../support/collections.ts'
 import { runCli } from '../support/run-cli.ts'

@@ -1,18 +1,10 @@
-import { AbiCoder } from 'ethers'
 import type { Hex } from '../../services/chain/hex.ts'
 import type { TestChain } from './anvil.ts'
-import { selectorOf } from './contracts-abi.ts'
+import { callOf } from './contract-call.ts'
 import type { Random } from './seeded-random.ts'
 
-const coder = AbiCoder.defaultAbiCoder()
 /** The first of the accounts that anvil makes and unlocks. */
 export const SENDER = '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266'
-
-/** The call of a function with its arguments. */
-export function callOf(signature: string, ...values: unknown[]): string {
-  const types = signature.slice(signature.indexOf('(') + 1, -1)
-  return selectorOf(signature) + coder.encode(types === '' ? [] : types.split(','), values).slice(2)
-}
 
 export interface StormOptions {
   random: Random
