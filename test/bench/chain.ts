@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { Contract, FetchRequest, JsonRpcProvider } from 'ethers'
 import { createPublicClient, http, parseAbi } from 'viem'
 import { decodeString } from '../../services/chain/abi-bytes.ts'
@@ -98,9 +99,9 @@ async function startRow(): Promise<Row> {
 async function suiteRow(): Promise<Row> {
   const words = ['--test', '--test-concurrency=2', '--test-global-setup=test/support/setup.ts', 'test/chain/*.test.ts']
   const start = performance.now()
-  const suite = spawn(process.execPath, words, { cwd: ROOT, stdio: 'ignore' })
-  const [code] = (await once(suite, 'exit')) as [number | null]
-  if (code !== 0) throw new Error('a test of chains failed')
+  const suite = spawn(process.execPath, words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'ignore'] })
+  const [said, [code]] = await Promise.all([text(suite.stdout), once(suite, 'exit') as Promise<[number | null]>])
+  if (code !== 0) throw new Error(`a test of chains failed:\n${said.slice(said.indexOf('failing tests'))}`)
   return secondsRow('all tests of test/chain, two files at once', (performance.now() - start) / 1_000, 60)
 }
 
